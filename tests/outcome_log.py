@@ -244,6 +244,10 @@ class OutcomeShop:
                     counted.add((id(sent.answer), _cell(sent.answer, position, measure)))
                 if sent.event.type == "purchase":
                     revenue[_cell(sent.answer, position, Measure.CONVERSION)] += 2.5  # type: ignore[assignment]
+                    counted.add((id(sent.answer), _cell(sent.answer, 0, Measure.REVENUE)))
+        for given in self.answers:
+            bought = sum(sent.live and sent.answer is given and sent.event.type == "purchase" for sent in self.events)
+            revenue[_cell(given, 0, Measure.REVENUE)] += (2.5 * bought) ** 2  # type: ignore[assignment]
         return {cell: (num, revenue[cell]) for cell, num in Counter(cell for _, cell in counted).items()}
 
     def expected_by_item(self) -> Counter[tuple[str, int, int]]:

@@ -6,7 +6,7 @@ shown. Every count belongs to the day of the answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from core.clock import DAY_MS
 from core.records.outcomes import MAX_POSITION, CountKey, Counts, Measure, Outcome, StoredAnswer
@@ -15,7 +15,7 @@ NOTHING = (0, 0.0)
 IMPRESSION = (Measure.IMPRESSION,)
 
 
-def outcome_counts(outcomes: Iterable[Outcome], *, before: Iterable[Outcome] = ()) -> Counts:
+def outcome_counts(outcomes: Sequence[Outcome], *, before: Sequence[Outcome] = ()) -> Counts:
     """What `outcomes` add to the counts of the outcomes `before` them; both of some answers, which they cover."""
     counted = {(known.answer_key, known.position, measure) for known in before for measure in _proven(known)}
     counts: dict[CountKey, tuple[int, float]] = {}
@@ -27,7 +27,27 @@ def outcome_counts(outcomes: Iterable[Outcome], *, before: Iterable[Outcome] = (
             if name not in counted or value:
                 _add(counts, CountKey(day, outcome.origin_key, position, measure), int(name not in counted), value)
                 counted.add(name)
+    _add_revenue(counts, outcomes, before)
     return counts
+
+
+def _add_revenue(counts: dict[CountKey, tuple[int, float]], new: Sequence[Outcome], before: Sequence[Outcome]) -> None:
+    """Add the answers with purchases of a value, and the squares of their revenues less those `before`."""
+    sold = [outcome for outcome in new if _is_sale(outcome)]
+    answer_keys = {outcome.answer_key for outcome in sold}
+    revenues: dict[bytes, float] = {}
+    for outcome in before:
+        if outcome.answer_key in answer_keys and _is_sale(outcome):
+            revenues[outcome.answer_key] = revenues.get(outcome.answer_key, 0.0) + (outcome.value or 0.0)
+    for outcome in sold:
+        old = revenues.get(outcome.answer_key)
+        revenues[outcome.answer_key] = revenue = (old or 0.0) + (outcome.value or 0.0)
+        key = CountKey(outcome.answered_ms // DAY_MS, outcome.origin_key, 0, Measure.REVENUE)
+        _add(counts, key, int(old is None), revenue * revenue - (old or 0.0) ** 2)
+
+
+def _is_sale(outcome: Outcome) -> bool:
+    return outcome.measure == Measure.CONVERSION and bool(outcome.value)
 
 
 def _proven(outcome: Outcome) -> tuple[int, ...]:

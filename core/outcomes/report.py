@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar, get_args
 
+from core.outcomes.counting import NOTHING
 from core.outcomes.rates import RateEstimate, rate
+from core.outcomes.revenue import RevenueEstimate, revenue_per_answer
 from core.ports.outcomes import Dimension, Total
 from core.ports.store import ReadTransaction
 from core.records.outcomes import Measure, Origin
@@ -24,7 +26,8 @@ class OutcomeRow:
     """The outcomes of one group. What a position does not have is None: answers and what is known of whole lists.
 
     `impressions`: items shown; `clicks`, `conversions`: those of them with such an event. `ctr`, `conversion_rate`: per
-    impression. `revenue`: the sum of the values of all purchases. `num_items`: how many different items were shown;
+    impression. `revenue`: the sum of the values of all purchases; its interval is that of `revenue_per_answer` times
+    `answers`. `num_items`: how many different items were shown;
     `coverage`: their share of the listed items. `novelty`: bits per item shown. `new_share`: of the items shown.
     """
 
@@ -36,6 +39,7 @@ class OutcomeRow:
     revenue: float
     ctr: RateEstimate | None
     conversion_rate: RateEstimate | None
+    revenue_per_answer: RevenueEstimate | None = None
     num_items: int | None = None
     coverage: float | None = None
     novelty: float | None = None
@@ -105,7 +109,7 @@ def _grouped(totals: Sequence[Total], group_of: Callable[[int], T]) -> dict[T, S
     groups: dict[T, dict[int, tuple[int, float]]] = defaultdict(dict)
     for group, measure, num, value in totals:
         sums = groups[group_of(group)]
-        old_num, old_value = sums.get(measure, (0, 0.0))
+        old_num, old_value = sums.get(measure, NOTHING)
         sums[measure] = (old_num + num, old_value + value)
     return dict(groups)
 
@@ -122,20 +126,22 @@ class _RowMaker:
 
     def row(self, group: str | int, sums: Sums, num_items: int) -> OutcomeRow:
         def num(measure: Measure) -> int:
-            return sums.get(measure, (0, 0.0))[0]
+            return sums.get(measure, NOTHING)[0]
 
         shown = num(Measure.SHOWN)
         impressions = shown if self.impressions == "answers" else num(Measure.IMPRESSION)
         clicks, conversions = num(Measure.CLICK), num(Measure.CONVERSION)
+        answers, revenue = num(Measure.ANSWER), sums.get(Measure.CONVERSION, NOTHING)[1]
         return OutcomeRow(
             group,
-            num(Measure.ANSWER),
+            answers,
             impressions,
             clicks,
             conversions,
-            sums.get(Measure.CONVERSION, (0, 0.0))[1],
+            revenue,
             rate(clicks, impressions),
             rate(conversions, impressions),
+            revenue_per_answer(answers, revenue, sums.get(Measure.REVENUE, NOTHING)[1]),
             num_items,
             num_items / self.num_listed if self.num_listed else None,
             sums[Measure.ANSWER][1] / shown if shown and Measure.ANSWER in sums else None,

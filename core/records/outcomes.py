@@ -19,7 +19,8 @@ class Measure(IntEnum):
     From events, each item of an answer once, however many events it has: IMPRESSION (a client reports that it was
     shown; a click or conversion proves it too), CLICK, CONVERSION (its value: the revenue of all purchases). From
     answers: SHOWN (the items of all answers, by position), ANSWER (the answers; their value: the items' novelty in
-    bits, summed), NEW (their items that were new).
+    bits, summed), NEW (their items that were new). Of answers with purchases: REVENUE (those of which one has a value;
+    their value: the squares of their revenues, summed).
     """
 
     IMPRESSION = 0
@@ -28,9 +29,10 @@ class Measure(IntEnum):
     SHOWN = 3
     ANSWER = 4
     NEW = 5
+    REVENUE = 6
 
 
-OF_EVENTS = (Measure.IMPRESSION, Measure.CLICK, Measure.CONVERSION)
+OF_EVENTS = (Measure.IMPRESSION, Measure.CLICK, Measure.CONVERSION, Measure.REVENUE)
 
 
 class Origin(NamedTuple):

@@ -8,12 +8,28 @@ from typing import Literal
 from core.clock import DAY_MS
 from core.outcomes.rates import RateEstimate
 from core.outcomes.report import GROUPINGS, Grouping, ImpressionSource, OutcomeReport, OutcomeRow
+from core.outcomes.revenue import RevenueEstimate
 from serving.schemas.base import Schema
 from serving.schemas.openapi import document, parameter
 
 
 class RateOut(Schema):
     """A share with its 95% interval (Wilson), from 0 to 1."""
+
+    value: float
+    low: float
+    high: float
+
+
+class BoundsOut(Schema):
+    """A 95% interval."""
+
+    low: float
+    high: float
+
+
+class MeanOut(Schema):
+    """A mean with its 95% interval, in the unit of the purchases' values."""
 
     value: float
     low: float
@@ -35,6 +51,10 @@ class OutcomeRowOut(Schema):
     """How many of them were bought, each once."""
     revenue: float
     """The sum of the values of all attributed purchases."""
+    revenue_interval: BoundsOut | None
+    """Its 95% interval; null where purchases are too few to tell one."""
+    revenue_per_answer: MeanOut | None
+    """Revenue per list; null where purchases are too few for an interval."""
     ctr: RateOut | None
     """Clicks per impression; null without impressions."""
     conversion_rate: RateOut | None
@@ -84,6 +104,8 @@ def _row(row: OutcomeRow, by: Grouping | None) -> dict[str, object]:
         "clicks": row.clicks,
         "conversions": row.conversions,
         "revenue": row.revenue,
+        "revenue_interval": _revenue_bounds(row),
+        "revenue_per_answer": rate_out(row.revenue_per_answer),
         "ctr": rate_out(row.ctr),
         "conversion_rate": rate_out(row.conversion_rate),
         "items": row.num_items,
@@ -93,9 +115,16 @@ def _row(row: OutcomeRow, by: Grouping | None) -> dict[str, object]:
     }
 
 
-def rate_out(rate: RateEstimate | None) -> dict[str, float] | None:
-    """An estimate as `RateOut`."""
+def rate_out(rate: RateEstimate | RevenueEstimate | None) -> dict[str, float] | None:
+    """An estimate as `RateOut` or `MeanOut`."""
     return None if rate is None else {"value": rate.value, "low": rate.low, "high": rate.high}
+
+
+def _revenue_bounds(row: OutcomeRow) -> dict[str, float] | None:
+    mean, num_answers = row.revenue_per_answer, row.answers
+    if mean is None or num_answers is None:
+        return None
+    return {"low": mean.low * num_answers, "high": mean.high * num_answers}
 
 
 GET_OUTCOMES = document(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from sqlalchemy import BigInteger, bindparam, cast, delete, func, select
+from sqlalchemy import BigInteger, bindparam, cast, delete, func, or_, select
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.ports.outcomes import Dimension, Total
@@ -47,7 +47,7 @@ def _add_counts(dialect: Dialect) -> CompilerElement:
 
 
 def _clear_counts(dialect: Dialect) -> CompilerElement:
-    return delete(outcome_counts).where(outcome_counts.c.measure <= max(OF_EVENTS))
+    return delete(outcome_counts).where(or_(*(outcome_counts.c.measure == int(measure) for measure in OF_EVENTS)))
 
 
 def _totals(by: Dimension) -> Callable[[Dialect], CompilerElement]:

@@ -149,6 +149,7 @@ def _count_outcomes(tx: Transaction, now_ms: int) -> None:
             shown = 300 * weight + 17 * (day % 7)
             counts = {CountKey(day, key, 0, Measure.ANSWER): (shown, 90.0 * shown)}
             counts[CountKey(day, key, 0, Measure.NEW)] = (shown // 2, 0.0)
+            counts[CountKey(day, key, 0, Measure.REVENUE)] = (shown // 9, 24.5**2 * (shown // 9))
             for position in range(1, 11):
                 num_clicks = (shown * (2 + day % 3)) // (20 + 12 * position)
                 counts[CountKey(day, key, position, Measure.SHOWN)] = (shown, 0.0)

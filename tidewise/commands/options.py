@@ -12,6 +12,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
 
 from core.errors import InvalidSettings
 from tidewise.settings.schema import Settings, load_settings
@@ -46,8 +48,16 @@ Kafka = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 
+MAX_WIDTH = 1_000  # characters
 screen = Console()
 notes = Console(stderr=True)  # progress and remarks; standard output stays clean for pipes
+
+
+def print_whole(table: Table) -> None:
+    """Print a table as wide as its content: names in narrow columns would be cut, in pipes at 80 characters."""
+    unbounded = screen.options.update(width=MAX_WIDTH)
+    table.width = Measurement.get(screen, unbounded, table).maximum
+    screen.print(table, crop=False)
 
 
 def overrides_of(data: Path | None, assignments: Sequence[str] | None, **flags: object) -> dict[str, object]:

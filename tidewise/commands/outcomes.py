@@ -8,9 +8,9 @@ import typer
 from rich.table import Table
 
 from tidewise.bootstrap import open_existing
-from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
+from tidewise.commands.options import Config, Data, Json, Set, print_json, print_whole, screen, settings_of
 
-HEADINGS = ("shown", "clicks", "CTR (95%)", "bought", "rate (95%)", "revenue")
+HEADINGS = ("shown", "clicks", "CTR (95%)", "bought", "rate (95%)", "revenue", "per answer (95%)")
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def outcomes(
     set_: Set = None,
     json_: Json = False,
 ) -> None:
-    """Show impressions, clicks, conversions and revenue of recommendations, with 95% intervals of the rates."""
+    """Show impressions, clicks, conversions and revenue of recommendations, with 95% intervals."""
     from serving.http.periods import days_of
     from serving.routes.outcomes import grouping_of, outcomes_document
 
@@ -62,7 +62,7 @@ def _print(document: dict[str, Any]) -> None:
     table.add_section()
     total = document["total"]
     table.add_row("all", *_cells(total))
-    screen.print(table)
+    print_whole(table)
     if total["answers"]:
         lists = f"{total['answers']:,} answers showed {total['items']:,} different items"
         screen.print(f"{lists} ({total['coverage'] or 0:.0%} of those listed)", markup=False, highlight=False)
@@ -70,8 +70,13 @@ def _print(document: dict[str, Any]) -> None:
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     shown = (f"{row['impressions']:,}", f"{row['clicks']:,}", _rate(row["ctr"]))
-    return (*shown, f"{row['conversions']:,}", _rate(row["conversion_rate"]), f"{row['revenue']:,.2f}")
+    bought = (f"{row['conversions']:,}", _rate(row["conversion_rate"]))
+    return (*shown, *bought, f"{row['revenue']:,.2f}", _mean(row["revenue_per_answer"]))
 
 
 def _rate(rate: dict[str, float] | None) -> str:
     return "" if rate is None else f"{rate['value']:.2%} ({100 * rate['low']:.2f}-{100 * rate['high']:.2f})"
+
+
+def _mean(mean: dict[str, float] | None) -> str:
+    return "" if mean is None else f"{mean['value']:,.3f} ({mean['low']:,.3f}-{mean['high']:,.3f})"

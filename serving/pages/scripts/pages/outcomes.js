@@ -22,6 +22,7 @@ const COLUMNS = [
   ["Bought", "number"],
   ["Conversion rate", "number"],
   ["Revenue", "number"],
+  ["Per answer", "number"],
 ];
 
 export async function showOutcomes(visit) {
@@ -92,7 +93,7 @@ export async function showOutcomes(visit) {
     stats,
     card("By day", { about: "days of the recommendations, UTC" }, note, chart.node),
     el("div", { class: "spacer" }),
-    card("Groups", { about: "rates with their 95% intervals" }, groups),
+    card("Groups", { about: "rates and revenue per answer with their 95% intervals" }, groups),
   );
   chart.redraw();
   visit.every(PERIOD_S, load);
@@ -104,7 +105,7 @@ function figures(total, impressions) {
     stat("Items shown", number(total.impressions), source),
     stat("Click-through rate", percent(total.ctr?.value, 2), clicks(total)),
     stat("Conversion rate", percent(total.conversion_rate?.value, 2), plural(total.conversions, "item") + " bought"),
-    stat("Revenue", money(total.revenue), "value of attributed purchases"),
+    stat("Revenue", money(total.revenue), revenueNote(total)),
     stat("Coverage", percent(total.coverage), `${plural(total.items, "item")} shown`),
     stat(
       "New items",
@@ -132,7 +133,19 @@ function cells(row, by) {
     number(row.conversions),
     withInterval(row.conversion_rate),
     money(row.revenue),
+    perAnswer(row.revenue_per_answer),
   ];
+}
+
+function revenueNote({ revenue_interval: bounds, revenue_per_answer: mean }) {
+  if (!bounds) return "value of attributed purchases";
+  return `${money(bounds.low)} to ${money(bounds.high)}, ${mean.value.toFixed(3)} per answer`;
+}
+
+function perAnswer(mean) {
+  if (!mean) return "–";
+  const bounds = `(${mean.low.toFixed(3)} to ${mean.high.toFixed(3)})`;
+  return el("span", {}, mean.value.toFixed(3), " ", el("span.soft.small", {}, bounds));
 }
 
 function withInterval(rate) {

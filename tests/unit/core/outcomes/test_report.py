@@ -35,6 +35,18 @@ def test_scenarios_and_their_total() -> None:
     assert (home.ctr.value, home.num_items, home.new_share) == (0.25, 2, 0.0)
 
 
+def test_revenue_has_an_interval_once_enough_was_bought() -> None:
+    shop = OutcomeShop(MemoryStore())
+    shop.apply([("answer", ("ann", ["lamp", "mug"], "home", 0)) for _ in range(80)])
+    shop.flush()
+    shop.apply([("event", ("ann", item, "purchase", 0, number)) for number in range(40) for item in ("lamp", "mug")])
+    for row in (report(shop, "scenario").rows[0], report(shop, "day").total):
+        assert (row.answers, row.revenue) == (80, 200.0)
+        assert row.revenue_per_answer is not None, "40 answers with a revenue of 5 each"
+        assert (row.revenue_per_answer.value, row.revenue_per_answer.low < 2.5) == (2.5, True)
+    assert {row.revenue_per_answer for row in report(shop, "position").rows} == {None}
+
+
 def test_positions_have_no_answers() -> None:
     rows = report(a_shop(), "position").rows
     assert [(row.group, row.answers, row.impressions, row.clicks) for row in rows] == [(1, None, 3, 0), (2, None, 3, 1)]
