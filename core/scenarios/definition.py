@@ -77,7 +77,7 @@ def _caps(raw: object) -> tuple[Cap, ...]:
 
 def _exploration(raw: object) -> Exploration:
     field = "exploration"
-    values = object_fields(raw, field, ("share", "pool", "new_share", "new_days"), required=("share",))
+    values = object_fields(raw, field, ("share", "pool", "new_share", "new_days", "new_items"), required=("share",))
     default = Exploration(0.0)
     new_share = optional_number(values, "new_share", prefix=f"{field}.", low=0.0, high=1.0)
     days = optional_number(values, "new_days", prefix=f"{field}.", low=0.0, high=MAX_DAYS)
@@ -86,6 +86,7 @@ def _exploration(raw: object) -> Exploration:
         pool=whole_number(values["pool"], f"{field}.pool", MAX_POOL) if "pool" in values else default.pool,
         new_share=default.new_share if new_share is None else new_share,
         new_ms=default.new_ms if days is None else round(days * DAY_MS),
+        new_items=whole_number(values["new_items"], f"{field}.new_items", MAX_N) if "new_items" in values else 0,
     )
 
 

@@ -47,12 +47,16 @@ class Exploration:
 
     With probability `new_share` the pool is the items first seen within `new_ms`, else the best `pool` of the ranking;
     where one is exhausted, the other. Within a pool each item that may still be shown is equally likely.
+
+    At least `new_items` of an answer's items are new while there are any: of r free positions, of which m more must
+    show one, the next draws a new item with probability m / r before all else.
     """
 
     share: float
     pool: int = 100
     new_share: float = 0.5
     new_ms: int = 30 * 86_400_000
+    new_items: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class Slate:
         self._pools = pools
         self._random = random
         self._is_listed = is_listed
+        self._num_new = 0  # of the items placed
         self.blocked = placed.copy()  # the rows that are in the answer or can't follow
 
     def fill(self, n: int, pins: Mapping[int, int]) -> list[Slot]:
@@ -60,22 +61,23 @@ class Slate:
             self._place(row)
         slots: list[Slot] = []
         for position in range(1, n + 1):
-            slot = Slot(pins[position], "pin") if position in pins else self._next()
+            num_free = n - position + 1 - sum(pin >= position for pin in pins)
+            slot = Slot(pins[position], "pin") if position in pins else self._next(num_free)
             if slot is None:
                 return slots + [Slot(row, "pin") for later, row in pins.items() if later > position]
             slots.append(slot)
         return slots
 
-    def _next(self) -> Slot | None:
-        """The item of the next free position; None if nothing may follow."""
+    def _next(self, num_free: int) -> Slot | None:
+        """The item of the next of so many free positions; None if nothing may follow."""
         best = self._candidates.best(self.blocked)
         if self._pools is None:
             return None if best is None else self._placed(Slot(best))
-        pools = self._pools.open(self.blocked)
+        pools = self._pools.open(self.blocked, num_new=self._num_new, num_free=num_free)
         drawn = pools.draw(self._random)
         if drawn is not None and not self._is_listed(drawn):
             self.blocked[drawn] = True
-            return self._next()
+            return self._next(num_free)
         row = best if drawn is None else drawn
         if row is None:
             return None
@@ -88,6 +90,7 @@ class Slate:
 
     def _place(self, row: int) -> None:
         self.blocked[row] = True
+        self._num_new += self._pools is not None and self._pools.is_new(row)
         self._candidates.place(row)
         for full in self._caps.place(row):
             self.blocked[full] = True

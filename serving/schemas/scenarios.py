@@ -51,6 +51,8 @@ class ExplorationIn(Schema):
     """The share of draws from new items alone."""
     new_days: float = 30
     """Since when an item is new."""
+    new_items: int | None = None
+    """At least so many items of a page are new, while there are any."""
 
 
 class ScenarioIn(Schema):

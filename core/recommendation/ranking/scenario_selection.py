@@ -114,7 +114,8 @@ class ScenarioSelection:
         return lambda depth: best(self.items, rank, depth)
 
     def _pools(self, rule: Exploration, candidates: Candidates, ranked: BoolArray) -> Pools:
-        new = np.flatnonzero(ranked & self._newer_than(rule.new_ms)) if rule.new_share else np.empty(0, np.int64)
+        draws_new = rule.new_share or rule.new_items
+        new = np.flatnonzero(ranked & self._newer_than(rule.new_ms)) if draws_new else np.empty(0, np.int64)
         return Pools(rule, candidates.rows[: rule.pool], new)
 
     def _pins(self, allowed: BoolArray, num: int) -> dict[int, int]:

@@ -23,7 +23,7 @@ HOMEPAGE: dict[str, Any] = {
     "boosts": [{"where": {"brand": "acme"}, "factor": 2}],
     "pins": [{"position": 1, "item_id": "tent"}, {"position": 3, "where": {"price": {"max": 10}}}],
     "diversity": {"at_most": {"categories": 2, "brand": 3}, "mmr": 0.7},
-    "exploration": {"share": 0.1, "new_days": 14},
+    "exploration": {"share": 0.1, "new_days": 14, "new_items": 2},
     "fallback": "latest",
 }
 
@@ -42,7 +42,7 @@ def test_an_object_says_all_parts_of_a_scenario() -> None:
         ),
         caps=(Cap("categories", 2), Cap("brand", 3)),
         mmr=0.7,
-        exploration=Exploration(0.1, new_ms=14 * DAY_MS),
+        exploration=Exploration(0.1, new_ms=14 * DAY_MS, new_items=2),
         fallback="latest",
     )
 
@@ -83,6 +83,7 @@ def test_an_empty_object_changes_nothing() -> None:
         ({"exploration": {"share": -0.1}}, "exploration.share"),
         ({"exploration": {"share": 0.1, "pool": 0}}, "exploration.pool"),
         ({"exploration": {"share": 0.1, "new_share": 2}}, "exploration.new_share"),
+        ({"exploration": {"share": 0.1, "new_items": 0}}, "exploration.new_items"),
         ({"fallback": "random"}, "fallback"),
     ],
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
+from random import Random
 
 import numpy as np
 import pytest
@@ -191,6 +192,44 @@ def test_a_drawn_item_that_was_hidden_a_moment_ago_is_drawn_again() -> None:
     caps = Caps(plain(4), ())
     hidden = Slate(candidates, caps, nothing(4), pools=pools, random=draws, is_listed=lambda row: row != 3)
     assert hidden.fill(1, {}) == [Slot(2, "exploration", pytest.approx(1 / 3))]
+
+
+PINNED = st.sets(st.integers(1, 8), max_size=4)
+
+
+@given(st.sets(st.integers(0, 19)), st.integers(0, 8), PINNED, st.floats(0, 1), st.randoms())
+def test_an_answer_has_the_demanded_new_items_while_there_are_any(
+    new: set[int], demanded: int, pinned: set[int], share: float, random: Random
+) -> None:
+    rule = Exploration(share, pool=10, new_share=0.2, new_items=demanded)
+    pools = Pools(rule, np.arange(10), np.array(sorted(new), np.int64))
+    filling = Slate(Candidates(Order(20), depth=20), Caps(plain(20), ()), nothing(20), pools=pools, random=random)
+    slots = filling.fill(8, {position: 19 - position for position in pinned})
+    free = [slot for slot in slots if slot.origin != "pin"]
+    fitting = new - {19 - position for position in pinned}
+    num_new = sum(slot.row in new for slot in slots)
+    assert num_new >= min(demanded, len(new - fitting) + min(len(fitting), 8 - len(pinned)))
+    assert all(0 < slot.propensity <= 1 for slot in free)
+
+
+@given(st.sets(st.integers(0, 9)), st.integers(0, 3), st.integers(1, 3), st.floats(0, 1), st.floats(0, 1))
+def test_the_propensities_of_a_position_sum_to_one(
+    new: set[int], demanded: int, num_free: int, share: float, new_share: float
+) -> None:
+    rule = Exploration(share, pool=4, new_share=new_share, new_items=demanded)
+    pools = Pools(rule, np.arange(4), np.array(sorted(new), np.int64)).open(nothing(10), num_new=0, num_free=num_free)
+    assert sum(pools.propensity(row, is_best=row == 0) for row in range(10)) == pytest.approx(1.0)
+
+
+def test_propensities_of_demanded_new_items_are_the_shares_of_all_draws() -> None:
+    rule = Exploration(share=0.25, pool=4, new_share=0.5, new_items=1)
+    grid = [(step + 0.5) / 4 for step in range(4)]
+    rest = (0.9, 0.9, 0.9, 0.9)  # for the second position
+    draws = [explored(6, rule, [1, 5], Draws(*four, *rest), n=2)[0] for four in product(grid, repeat=4)]
+    shares = Counter(slot.row for slot in draws)
+    assert {slot.row: slot.propensity for slot in draws} == pytest.approx(
+        {row: num / len(draws) for row, num in shares.items()}
+    )
 
 
 @pytest.mark.parametrize("new", [[], [5], [1, 5]])
