@@ -67,10 +67,11 @@ def _is_of_change(alarm: Alarm) -> bool:
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=20, help="how many shops")
+    parser.add_argument("--first", type=int, default=1, help="the first seed")
     options = parser.parse_args()
     results: list[DemoResult] = []
-    for seed in range(1, options.seeds + 1):
+    for seed in range(options.first, options.first + options.seeds):
         with tempfile.TemporaryDirectory() as name:
             result = measured(seed, Path(name) / "data")
         results.append(result)
