@@ -8,11 +8,11 @@ import { clickRate, trend } from "./item_numbers.js";
 const PAGE = 10;
 const TOP = 5;
 const ORDERS = [
-  ["popularity", "popularity"],
-  ["events", "events"],
-  ["impressions", "times shown"],
-  ["ctr", "click rate"],
-  ["trend", "trend"],
+  ["popularity", "popularity", "most popular first"],
+  ["events", "events", "most events first"],
+  ["impressions", "times shown", "most shown first"],
+  ["ctr", "click rate", "highest lower bound of the click rate first"],
+  ["trend", "trend", "fastest rising first"],
 ];
 
 export async function showItems(visit) {
@@ -63,7 +63,7 @@ export async function showItems(visit) {
     return el(
       "div.row.spread",
       {},
-      el("span.soft.small", {}, `${plural(items.length, "item")} of ${number(matching)}`),
+      el("span.soft.small", {}, `${plural(items.length, "item")} of ${number(matching)}, ${ORDERS[order.selectedIndex][2]}`),
       el(
         "div.row",
         {},
