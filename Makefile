@@ -181,12 +181,12 @@ N ?= 200
 faults: faults-embedded faults-distributed ## run both fault campaigns
 
 .PHONY: faults-embedded
-faults-embedded: $(VENV)/.installed-dev ## kill, suspend and fill the disk of `tidewise up` at random, alone and in pairs, under load; resumable (N=1000 ARGS="--seed 1")
+faults-embedded: $(VENV)/.installed-dev ## kill, suspend, fill the disk and set the clock of `tidewise up` wrong at random, alone and in pairs, under load; resumable (N=1000 ARGS="--seed 1")
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.faults.embedded --faults $(N) $(ARGS)
 
 .PHONY: faults-distributed
-faults-distributed: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL and APIs under load (ARGS=--quick)
+faults-distributed: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL and APIs under load, and slow, silence or cut the network to PostgreSQL (ARGS=--quick)
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 FUZZ ?= 30

@@ -19,6 +19,8 @@ from benchmarks.faults.processes import Child
 from benchmarks.faults.system import DistributedSystem, step_of
 from benchmarks.faults.traffic import Probes
 
+SLOW_S, DELAY_S = 5.0, 0.05  # how long the database is slow, and by how much for each chunk of bytes
+SILENT_S = 12.0  # longer than a transaction may be idle
 SUSPENDED_S = 8.0  # a worker's session expires after 6 s
 GAPS_S = (0.9, 0.1, 0.5)  # between two combined faults
 TARGETS_S = {
@@ -77,6 +79,26 @@ class Campaign:
         self.system.broker.command("start")
         self._restarted("broker and PostgreSQL killed", killed_s, restart="both restarts")
 
+    def slow_database(self, _number: int) -> None:
+        """Delay all bytes between the product and PostgreSQL for a while."""
+        self.system.proxy.delay(DELAY_S)
+        slow_s = time.monotonic()
+        self.recovered(f"PostgreSQL slow by {DELAY_S:g} s, applied meanwhile", slow_s)
+        time.sleep(max(0.0, slow_s + SLOW_S - time.monotonic()))
+        self.system.proxy.delay(0.0)
+        self.recovered("PostgreSQL slow (from its end)", time.monotonic())
+
+    def lose_database(self, number: int) -> None:
+        """Reset all connections to PostgreSQL, or let nothing pass for a while."""
+        if number % 2 == 0:
+            self.system.proxy.cut()
+            self.recovered("connections to PostgreSQL reset", time.monotonic())
+            return
+        self.system.proxy.silence()
+        time.sleep(SILENT_S)
+        self.system.proxy.delay(0.0)
+        self.recovered("PostgreSQL silent (from its end)", time.monotonic())
+
     def kill_api(self, number: int) -> None:
         """Kill an API (-9) while clients wait for its answers, and restart it."""
         api = self.system.apis[number % 2]
@@ -117,7 +139,7 @@ class Campaign:
     def _suspend_and_kill(self, worker: Child) -> Child:
         """Suspend, record the step of its commit, kill: the same as a kill at that step."""
         worker.process.send_signal(signal.SIGSTOP)
-        self.steps[step_of(worker, self.system.database)] += 1
+        self.steps[step_of(worker, self.system)] += 1
         worker.kill()
         return worker
 
@@ -167,6 +189,8 @@ def plan(campaign: Campaign, counts: dict[str, int], *, seed: int) -> list[Calla
         "zombies": campaign.suspend_worker,
         "joins": campaign.add_and_remove_worker,
         "doubles": campaign.kill_both,
+        "slows": campaign.slow_database,
+        "losses": campaign.lose_database,
     }
     names = [name for name, count in counts.items() for _ in range(count)]
     random.Random(seed).shuffle(names)

@@ -11,7 +11,7 @@ import math
 import struct
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -122,6 +122,13 @@ class Stored:
                 num_counted=int(counted[0]) if counted else 0,
                 popularity={item_id: log2_sum(of_writers) for item_id, of_writers in scores.items()},
             )
+
+    def without(self, prefix: str) -> Self:
+        """Without the users whose ids begin with this, and their events."""
+        rows = [row for row in self.rows if not (row.user_id or "").startswith(prefix)]
+        users = {name: user for name, user in self.users.items() if not name.startswith(prefix)}
+        num_left_out = len(self.rows) - len(rows)
+        return replace(self, rows=rows, users=users, num_counted=self.num_counted - num_left_out)
 
 
 def _unpack(packed: bytes, names: Mapping[int, str]) -> list[tuple[str, int]]:

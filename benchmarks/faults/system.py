@@ -17,6 +17,7 @@ from pathlib import Path
 import psycopg
 
 from benchmarks.faults.processes import POLL_S, TIMEOUT_S, Api, Child, RecoveryTimeout, supervised
+from benchmarks.faults.proxy import DatabaseProxy, proxied
 from benchmarks.streaming.servers import ROOT, Servers
 from scripts.local_postgres import NoPostgres, PostgresServer, find_binaries
 from tidewise.bootstrap import open_system
@@ -85,12 +86,14 @@ class Broker:
 
 
 class Database:
-    """One PostgreSQL server, whose files survive a crash."""
+    """One PostgreSQL server, whose files survive a crash. Tidewise reaches it by a proxy."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self._server = PostgresServer(folder, binaries=find_binaries(), port=free_port(0))
+        self.port, self.proxy_port = free_port(0), free_port(0)
+        self._server = PostgresServer(folder, binaries=find_binaries(), port=self.port)
         self.url = self._server.url
+        self.proxied_url = self.url.replace(str(self.port), str(self.proxy_port))
 
     def create(self) -> None:
         """Initialise the cluster and start it."""
@@ -128,6 +131,7 @@ class DistributedSystem:
         self.data = folder / "data"
         (folder / "logs").mkdir()
         self.children: list[Child] = []
+        self.proxy: DatabaseProxy
         self.workers = [self.worker(f"worker-{number}") for number in (1, 2)]
         self.apis = [Api(f"api-{number}", folder / "logs", ["--data", str(self.data)]) for number in (1, 2)]
         self.children += self.apis
@@ -149,7 +153,7 @@ class DistributedSystem:
 
     def prepare(self) -> None:
         """Fill the new database with a small shop and train a model."""
-        servers = Servers(self.broker.address, self.database.url)
+        servers = Servers(self.broker.address, self.database.proxied_url)
         url = servers.postgres.replace("postgresql://", "postgresql+psycopg://")
         self.data.mkdir()
         (self.data / CONFIG_NAME).write_text(CONFIG.format(database=url, kafka=servers.kafka))
@@ -165,6 +169,8 @@ def system(folder: Path) -> Iterator[DistributedSystem]:
         stack.callback(running_system.broker.command, "stop")
         running_system.database.create()
         stack.callback(running_system.database.stop)
+        ports = running_system.database.proxy_port, running_system.database.port
+        running_system.proxy = stack.enter_context(proxied(*ports, log=folder / "logs" / "proxy.log"))
         running_system.prepare()
         for child in (*running_system.workers, *running_system.apis):
             child.start()
@@ -177,10 +183,11 @@ def system(folder: Path) -> Iterator[DistributedSystem]:
         yield running_system
 
 
-def step_of(worker: Child, database: Database) -> str:
+def step_of(worker: Child, system: DistributedSystem) -> str:
     """The step of a suspended worker's commit, from the state of its connections in the database."""
-    ports = local_ports(worker.process.pid)
-    with psycopg.connect(database.url, autocommit=True) as admin:
+    own = local_ports(worker.process.pid)
+    ports = {port for port, client_port in system.proxy.client_ports().items() if client_port in own}
+    with psycopg.connect(system.database.url, autocommit=True) as admin:
         rows = admin.execute("SELECT client_port, state, query FROM pg_stat_activity WHERE client_port IS NOT NULL")
         states = Counter(_step(state, query) for port, state, query in rows if port in ports)
     for step in ("in its commit", "in a transaction"):

@@ -14,7 +14,9 @@ from services.databases import missing
 from services.required import program
 
 ROOT = Path(__file__).resolve().parents[2]
-ONE_OF_EACH = [f"--{kind}=1" for kind in ("brokers", "databases", "doubles", "apis", "zombies", "joins")]
+ONE_OF_EACH = [
+    f"--{kind}=1" for kind in ("brokers", "databases", "doubles", "apis", "zombies", "joins", "slows", "losses")
+]
 
 pytestmark = [
     pytest.mark.slow,

@@ -4,9 +4,9 @@
 
 Clients send, undo, merge and erase, change items and read answers under an experiment; an operator imports, backs up,
 trains and promotes. API processes, monitor, supervisor and the operator's commands are killed or suspended, and the
-disk is full for a while, alone and in pairs, at random. At the end of each round the database and the newest backup are
-compared with what clients were told. A round's figures are a line of the file; rounds that are there already are not
-run again. The exit code is 1 where a promise was broken.
+disk is full or the clock wrong for a while, alone and in pairs, at random. At the end of each round the database and
+the newest backup are compared with what clients were told. A round's figures are a line of the file; rounds that are
+there already are not run again. The exit code is 1 where a promise was broken.
 """
 
 from __future__ import annotations

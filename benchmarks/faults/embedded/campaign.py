@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import random
 import shutil
+import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.faults.embedded.calls import Calls, Outages
-from benchmarks.faults.embedded.comparison import compare, event_key, keys_of_events
+from benchmarks.faults.clients.calls import Outages
+from benchmarks.faults.clients.comparison import champions, compare, event_key, keys_of_events, num_different
+from benchmarks.faults.clients.promises import Promises, merged
+from benchmarks.faults.clients.shop_client import ShopClient, prepare
+from benchmarks.faults.clients.work import working
 from benchmarks.faults.embedded.faults import Incident, cause
-from benchmarks.faults.embedded.promises import Promises, merged
 from benchmarks.faults.embedded.server import SupervisedServer
-from benchmarks.faults.embedded.shop_client import EXPERIMENT_SCENARIO, ShopClient
 from benchmarks.faults.embedded.shop_operator import Operator
-from core.clock import DAY_MS
-from core.ingestion.derivation import Derivation
-from core.ingestion.verify import verify
 from core.records.stored import ModelRecord
 from tidewise.backups import restore_backup
 from tidewise.bootstrap import open_system
@@ -49,15 +48,16 @@ def run_round(
     """
     data, rng, result, outages = folder / "data", random.Random(seed), Round(), Outages()
     versions = _copy(shop, data)
-    before = keys_of_events(data / "tidewise.db")
+    before = _stored_keys(data)
     server = SupervisedServer(data)
     with ExitStack() as stack:
+        stack.enter_context(server.adjustable_clocks())
         server.start()
         stack.callback(server.stop)
         server.await_ready()
-        items = _prepare(server, outages)
+        items = prepare([server.url], outages)
         clients = [
-            ShopClient(number, server.url, items=items, seed=seed, outages=outages) for number in range(NUM_CLIENTS)
+            ShopClient(number, [server.url], items=items, seed=seed, outages=outages) for number in range(NUM_CLIENTS)
         ]
 
         def acknowledged() -> set[str]:
@@ -67,7 +67,7 @@ def run_round(
         operator = Operator(
             data, server.url, versions=versions, items=items, acknowledged=acknowledged, seed=seed, outages=outages
         )
-        with _working(clients, operator):
+        with working([*clients, operator]):
             for number, incident in enumerate(incidents, start=1):
                 hit, recovery_s = _cause(incident, server, operator, rng)
                 unanswered_s = outages.longest_s()
@@ -80,22 +80,12 @@ def run_round(
         server.await_ready()
     told = merged([client.promises for client in clients])
     result.num_events = len(told.events)
-    result.violations = compare(data / "tidewise.db", told, operator, before=before)
-    result.violations["derived state"] = _num_different(settings_in(data))
+    with closing(sqlite3.connect(data / "tidewise.db")) as database:
+        result.violations = compare(database.execute, told, imported=operator.imported, before=before)
+        result.violations["wrong champion"] = int(champions(database.execute) != [operator.champion])
+    result.violations["derived state"] = num_different(settings_in(data))
     result.violations |= _backup_violations(operator, folder / "restored", told)
     return result
-
-
-@contextmanager
-def _working(clients: list[ShopClient], operator: Operator) -> Iterator[None]:
-    """Let them work while the block runs."""
-    workers = [*clients, operator]
-    for worker in workers:
-        worker.start()
-    with ExitStack() as stack:
-        for worker in workers:
-            stack.callback(worker.stop)
-        yield
 
 
 def _cause(incident: Incident, server: SupervisedServer, operator: Operator, rng: random.Random) -> tuple[str, float]:
@@ -122,26 +112,14 @@ def _copy(shop: Path, data: Path) -> list[str]:
     return [champion.version, second.version]
 
 
-def _prepare(server: SupervisedServer, outages: Outages) -> list[str]:
-    """Store an experiment, whose arms answer in two ways; returns items of the catalogue."""
-    with Calls(server.url, outages) as calls:
-        calls.until_answered("PUT", f"/v1/scenarios/{EXPERIMENT_SCENARIO}", json={"n": 5})
-        arms = [{"name": "control", "share": 0.5}, {"name": "other", "share": 0.5}]
-        experiment = {"scenario": EXPERIMENT_SCENARIO, "arms": arms}
-        calls.until_answered("PUT", "/v1/experiments/campaign", json=experiment)
-        return [item["item_id"] for item in calls.until_answered("GET", "/v1/items?limit=100")["items"]]
-
-
 def settings_in(folder: Path) -> Settings:
     """The settings of a data folder."""
     return load_settings(overrides={"data.folder": str(folder)}, environment={})
 
 
-def _num_different(settings: Settings) -> int:
-    """How many entries of derived state differ from the stored events."""
-    with open_system(settings) as system, system.store.read() as read:
-        derivation = Derivation(system.types, system.shape, settings.popularity.half_life_days * DAY_MS)
-        return verify(read, derivation, progress=lambda _num: None).different.total()
+def _stored_keys(folder: Path) -> set[bytes]:
+    with closing(sqlite3.connect(folder / "tidewise.db")) as database:
+        return keys_of_events(database.execute)
 
 
 def _backup_violations(operator: Operator, folder: Path, told: Promises) -> dict[str, int]:
@@ -152,6 +130,6 @@ def _backup_violations(operator: Operator, folder: Path, told: Promises) -> dict
     folder.mkdir()
     shutil.copy(operator.data / CONFIG_NAME, folder)
     restore_backup(backup, settings_in(folder), progress=lambda _step: None)
-    stored = keys_of_events(folder / "tidewise.db")
+    stored = _stored_keys(folder)
     missing = {name for name in acknowledged & told.stored_events().keys() if event_key(name) not in stored}
-    return {"missing in the backup": len(missing), "derived state of the backup": _num_different(settings_in(folder))}
+    return {"missing in the backup": len(missing), "derived state of the backup": num_different(settings_in(folder))}

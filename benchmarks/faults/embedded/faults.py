@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from benchmarks.faults.embedded.server import SupervisedServer, kill
 from benchmarks.faults.embedded.shop_operator import Operator
 
+EARLIEST_S, LATEST_S = -240.0, 3600.0  # a wrong clock; events may be five minutes ahead of it
 LONGEST_DELAY_S, LONGEST_GAP_S, LONGEST_PAUSE_S = 1.5, 0.5, 3.0
 PAIRS = 0.3
 KILLED = (("api", 8), ("command", 8), ("monitor", 2), ("supervisor", 2))
@@ -21,7 +22,10 @@ SUSPENDED = (("api", 4), ("command", 2), ("supervisor", 1))
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`kind`: "kill", "suspend" or "full disk". `target`: a role, or "command". `pause_s`: until it ends by itself."""
+    """A fault. `target` of "kill" and "suspend": a role, or "command". `pause_s`: until it ends by itself.
+
+    `kind`: "kill", "suspend", "full disk" or "wrong clock".
+    """
 
     kind: str
     target: str
@@ -49,8 +53,8 @@ def drawn(rng: random.Random) -> Incident:
 
 
 def _fault(rng: random.Random) -> Fault:
-    kind = rng.choices(("kill", "suspend", "full disk"), (6, 3, 1))[0]
-    if kind == "full disk":
+    kind = rng.choices(("kill", "suspend", "full disk", "wrong clock"), (6, 3, 1, 1))[0]
+    if kind in ("full disk", "wrong clock"):
         return Fault(kind, "", rng.uniform(0.2, LONGEST_PAUSE_S))
     targets, weights = zip(*(KILLED if kind == "kill" else SUSPENDED), strict=True)
     return Fault(kind, rng.choices(targets, weights)[0], rng.uniform(0.2, LONGEST_PAUSE_S))
@@ -76,10 +80,11 @@ def _cause(
     fault: Fault, server: SupervisedServer, operator: Operator, rng: random.Random
 ) -> tuple[str, Callable[[], None] | None]:
     """What was hit, and how the fault ends."""
-    if fault.kind == "full disk":
-        disk = server.full_disk()
-        disk.__enter__()
-        return "full disk", lambda: disk.__exit__(None, None, None) and None
+    if fault.kind in ("full disk", "wrong clock"):
+        shift_s = rng.uniform(EARLIEST_S, LATEST_S)
+        lasting = server.full_disk() if fault.kind == "full disk" else server.wrong_clock(shift_s)
+        lasting.__enter__()
+        return fault.kind, lambda: lasting.__exit__(None, None, None) and None
     if fault.target == "command":
         found = operator.command()
         if found is None:

@@ -1,4 +1,4 @@
-"""`tidewise up` with several API processes and a monitor, whose processes may be killed, suspended or out of disk."""
+"""`tidewise up` with several API processes and a monitor, which may be killed, suspended, out of disk or of time."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from pathlib import Path
 
 import httpx
 
+from benchmarks.faults.embedded.clock.sitecustomize import SHIFT_VARIABLE
 from benchmarks.faults.processes import POLL_S, TIMEOUT_S, RecoveryTimeout, wait_until
 from benchmarks.faults.system import local_ports
 from tidewise.processes.children import free_port, running
 
 NUM_APIS = 2
 READY_S = 300.0  # a start takes 3 s; minutes on a machine busy with other things
+CLOCK_FOLDER = Path(__file__).parent / "clock"
 FORK_SERVER = b"forkserver"  # in the command line of the process that forks the others
 
 
@@ -30,6 +32,7 @@ class SupervisedServer:
         self._port = free_port(0)
         self.url = f"http://127.0.0.1:{self._port}"
         self.log_path = folder.parent / "up.log"
+        self._shift = folder.parent / "clock-shift"
         self._stack = ExitStack()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -79,6 +82,28 @@ class SupervisedServer:
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/ready", timeout=2.0).status_code == httpx.codes.OK
         return False
+
+    @contextmanager
+    def adjustable_clocks(self) -> Iterator[None]:
+        """Processes that start while the block runs, commands too, have a clock that `wrong_clock` sets wrong."""
+        before = dict(os.environ)
+        os.environ |= {SHIFT_VARIABLE: str(self._shift), "PYTHONPATH": str(CLOCK_FOLDER)}
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ |= before
+
+    @contextmanager
+    def wrong_clock(self, shift_s: float) -> Iterator[None]:
+        """The clock of all processes is wrong by so many seconds while the block runs."""
+        new = self._shift.with_suffix(".new")
+        new.write_text(str(round(shift_s * 1e9)))
+        new.replace(self._shift)
+        try:
+            yield
+        finally:
+            self._shift.unlink(missing_ok=True)
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:

@@ -13,9 +13,9 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.faults.embedded.calls import Calls, Outages
-from benchmarks.faults.embedded.shop_client import now_ms
-from benchmarks.faults.embedded.work import StoppableWork
+from benchmarks.faults.clients.calls import Calls, Outages
+from benchmarks.faults.clients.shop_client import now_ms
+from benchmarks.faults.clients.work import StoppableWork
 from tidewise.processes.children import running
 
 IMPORTED_ROWS = 2_000
@@ -60,7 +60,7 @@ class Operator(StoppableWork):
     def work(self) -> None:
         """Do one task after the other until stopped."""
         tasks = (self._import, self._promote, self._back_up, self._promote, self._train)
-        with Calls(self._url, self._outages) as self._calls:
+        with Calls([self._url], self._outages) as self._calls:
             for task in itertools.cycle(tasks):
                 if self.stopping.wait(0.1):
                     return

@@ -89,3 +89,12 @@ def test_a_wrong_sequence_number_in_an_answer_is_reported(
 def test_wrong_totals_and_popularity_are_reported(compared: Callable[..., dict[str, int]]) -> None:
     assert compared(num_counted=4) == {"wrong totals": 1}
     assert compared(score=4.0) == {"wrong popularity": 1}  # 2^3 + 2^3 = 2^4
+
+
+def test_users_of_other_clients_are_left_out() -> None:
+    from benchmarks.faults.ledger import Row, Stored, User, event_key
+
+    own, other = (Row(event_key(name), name, "i1", 1, 1) for name in ("ann", "shopper-1"))
+    users = {name: User(seq=1, num_events=1, window=[("i1", 1)]) for name in ("ann", "shopper-1")}
+    both = Stored(rows=[own, other], users=users, num_counted=2, popularity={"i1": 1.0})
+    assert both.without("shopper-") == Stored([own], {"ann": users["ann"]}, 1, {"i1": 1.0})

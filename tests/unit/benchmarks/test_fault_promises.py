@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
+from benchmarks.faults.clients.promises import Promises, Shown, merged
 from benchmarks.faults.embedded.faults import drawn
-from benchmarks.faults.embedded.promises import Promises, Shown, merged
 
 
 def told() -> Promises:
@@ -43,4 +43,9 @@ def test_the_promises_to_all_clients_are_one() -> None:
 def test_a_seed_fixes_the_faults() -> None:
     drawn_twice = [[drawn(rng) for _ in range(50)] for rng in (random.Random(3), random.Random(3))]
     assert drawn_twice[0] == drawn_twice[1]
-    assert {fault.kind for incident in drawn_twice[0] for fault in incident.faults} == {"kill", "suspend", "full disk"}
+    assert {fault.kind for incident in drawn_twice[0] for fault in incident.faults} == {
+        "kill",
+        "suspend",
+        "full disk",
+        "wrong clock",
+    }

@@ -1,4 +1,4 @@
-"""A client of the shop: sends events, undoes, merges and erases, changes items, and reads recommendations.
+"""A client of the shop: sends events, undoes, merges and erases, changes items and users, and reads recommendations.
 
 Each has users and items of its own and one call at a time, so what must be stored follows from the answers.
 """
@@ -9,15 +9,20 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from benchmarks.faults.embedded.calls import Calls, Json, Outages
-from benchmarks.faults.embedded.promises import Promises, Shown
-from benchmarks.faults.embedded.work import StoppableWork
+import httpx
+
+from benchmarks.faults.clients.calls import Calls, Json, Outages
+from benchmarks.faults.clients.promises import Promises, Shown
+from benchmarks.faults.clients.work import StoppableWork
 
 NUM_USERS, LARGEST_BATCH = 4, 20
 GIVES_UP, REPEATED, LATE = 0.05, 0.1, 0.2  # of each batch, each batch, each event
 DAY_MS = 86_400_000
 KINDS = ("view", "view", "click", "cart", "purchase", "dislike")
 EXPERIMENT_SCENARIO = "campaign"
+EVENTS = "/v1/interactions?wait=applied"
+NAMES = "shopper-"  # how the ids of its users, items and events begin
+EXPIRED_MS = 600_000  # also by a clock that is minutes late
 FOLLOWED_S = 2.0  # how soon an answer must follow a change of an item through another process
 CLIENT_PAUSE_S = 0.02
 
@@ -25,11 +30,12 @@ CLIENT_PAUSE_S = 0.02
 class ShopClient(StoppableWork):
     """One client. After `stop`, `promises` says what it was told."""
 
-    def __init__(self, number: int, url: str, *, items: Sequence[str], seed: int, outages: Outages) -> None:
-        self._name = f"client-{number}"
+    def __init__(self, number: int, urls: Sequence[str], *, items: Sequence[str], seed: int, outages: Outages) -> None:
+        """`urls`: of the APIs. `number`: of this client, from 0."""
+        self._name = f"{NAMES}{number}"
         super().__init__(self._name)
         self.promises = Promises()
-        self._url, self._items, self._outages = url, items, outages
+        self._urls, self._items, self._outages = urls, items, outages
         self._rng = random.Random(f"{seed}/{number}")
         self._users = [f"{self._name}-user-{index}" for index in range(NUM_USERS)]
         self._count = 0
@@ -44,9 +50,10 @@ class ShopClient(StoppableWork):
             (2, self._erase),
             (8, self._change_item),
             (4, self._expire_item),
+            (4, self._change_user),
         )
         weights, choices = zip(*actions, strict=True)
-        with Calls(self._url, self._outages) as self._calls:
+        with Calls(self._urls, self._outages) as self._calls:
             while not self.stopping.wait(CLIENT_PAUSE_S):
                 action: Callable[[], None] = self._rng.choices(choices, weights)[0]
                 action()
@@ -65,8 +72,8 @@ class ShopClient(StoppableWork):
         ]
         if self._rng.random() < GIVES_UP:
             self.promises.unanswered |= {event["event_id"]: event for event in events}
-            response = self._calls.once("POST", "/v1/interactions", json={"events": events})
-            if response is not None and response.is_success:
+            response = self._calls.once("POST", EVENTS, json={"events": events})
+            if response is not None and response.status_code == httpx.codes.OK:
                 self._acknowledge(events, response.json())
             return
         repeatable = [event for event in self.promises.events.values() if event["user_id"] not in self.promises.erased]
@@ -75,7 +82,7 @@ class ShopClient(StoppableWork):
         self._send(events)
 
     def _send(self, events: list[Json]) -> None:
-        self._acknowledge(events, self._calls.until_answered("POST", "/v1/interactions", json={"events": events}))
+        self._acknowledge(events, self._calls.until_answered("POST", EVENTS, json={"events": events}))
 
     def _acknowledge(self, events: list[Json], body: Json) -> None:
         for event, result in zip(events, body["results"], strict=True):
@@ -126,7 +133,7 @@ class ShopClient(StoppableWork):
         self._send([event := self._event(user_id, self._rng.choice(self._items))])
         self._calls.until_answered("DELETE", f"/v1/users/{user_id}", done=(404,))
         self.promises.erased.add(user_id)
-        body = self._calls.until_answered("POST", "/v1/interactions", json={"events": [event]})
+        body = self._calls.until_answered("POST", EVENTS, json={"events": [event]})
         if body["results"][0]["status"] != "erased":
             self.promises.wrong["an event of an erased user came back"] += 1
 
@@ -153,10 +160,25 @@ class ShopClient(StoppableWork):
         known = [name for name, fields in self.promises.items.items() if fields is not None]
         if not known:
             return
-        item_id, until = self._rng.choice(known), now_ms() - 1
+        item_id, until = self._rng.choice(known), now_ms() - EXPIRED_MS
         self._calls.until_answered("PATCH", f"/v1/items/{item_id}", json={"available_until": until})
         self.promises.items[item_id] = (self.promises.items[item_id] or {}) | {"available_until": until}
         self.promises.expired_s.setdefault(item_id, time.monotonic())
+
+    def _change_user(self) -> None:
+        user_id, change = self._rng.choice(self._users), {self._rng.choice("abc"): self._rng.randrange(100)}
+        self._calls.until_answered("PATCH", f"/v1/users/{user_id}", json={"attributes": change})
+        self.promises.attributes[user_id] = self.promises.attributes.get(user_id, {}) | change
+
+
+def prepare(urls: Sequence[str], outages: Outages) -> list[str]:
+    """Store an experiment, whose arms answer in two ways; returns items of the catalogue."""
+    with Calls(urls, outages) as calls:
+        calls.until_answered("PUT", f"/v1/scenarios/{EXPERIMENT_SCENARIO}", json={"n": 5})
+        arms = [{"name": "control", "share": 0.5}, {"name": "other", "share": 0.5}]
+        experiment = {"scenario": EXPERIMENT_SCENARIO, "arms": arms}
+        calls.until_answered("PUT", "/v1/experiments/campaign", json=experiment)
+        return [item["item_id"] for item in calls.until_answered("GET", "/v1/items?limit=100")["items"]]
 
 
 def now_ms() -> int:

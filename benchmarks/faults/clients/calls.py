@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,7 +16,7 @@ from benchmarks.faults.processes import RecoveryTimeout
 REQUEST_TIMEOUT_S = 5.0  # a suspended process answers nothing
 TIMEOUT_S = 300.0  # all processes start again
 PAUSE_S = 0.02
-REFUSED = frozenset({httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS})
+REPEATED = frozenset({httpx.codes.ACCEPTED, httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS})
 Json = dict[str, Any]
 
 
@@ -39,10 +40,14 @@ class Outages:
 
 
 class Calls:
-    """One client's connections. A call is repeated where it got no answer, or 503 or 429."""
+    """One client's connections to APIs, which it asks in turn.
 
-    def __init__(self, url: str, outages: Outages) -> None:
-        self._http = httpx.Client(base_url=url, timeout=REQUEST_TIMEOUT_S)
+    A call is repeated where it got no answer, or 503 or 429, or 202: its events are durable, but not applied yet.
+    """
+
+    def __init__(self, urls: Sequence[str], outages: Outages) -> None:
+        self._http = httpx.Client(timeout=REQUEST_TIMEOUT_S)
+        self._urls = itertools.cycle(urls)
         self._outages = outages
 
     def __enter__(self) -> Self:
@@ -54,7 +59,7 @@ class Calls:
     def once(self, method: str, path: str, **content: Any) -> httpx.Response | None:
         """The answer, whatever its status; None where none came."""
         try:
-            return self._http.request(method, path, **content)
+            return self._http.request(method, next(self._urls) + path, **content)
         except httpx.TransportError:
             return None
 
@@ -67,7 +72,7 @@ class Calls:
         started_s, repeated = time.monotonic(), False
         while time.monotonic() < started_s + TIMEOUT_S:
             response = self.once(method, path, **content)
-            if response is not None and response.status_code not in REFUSED:
+            if response is not None and response.status_code not in REPEATED:
                 if repeated:
                     self._outages.add(time.monotonic() - started_s)
                 if response.is_success or (repeated and response.status_code in done):

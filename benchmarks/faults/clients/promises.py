@@ -23,7 +23,8 @@ class Promises:
 
     `events`: the acknowledged ones by id. `unanswered`: events whose client gave up: they may be stored or not.
     `undone`: ids of undone events. `merged`: guests with their user. `erased`: users. `items`: the last acknowledged
-    fields of each item, None: removed. `shown`: answers by recommendation id. `wrong`: answers that broke a promise.
+    fields of each item, None: removed. `attributes`: the last acknowledged ones of each user. `shown`: answers by
+    recommendation id. `wrong`: answers that broke a promise.
     """
 
     events: dict[str, Json] = field(default_factory=dict)
@@ -32,6 +33,7 @@ class Promises:
     merged: dict[str, str] = field(default_factory=dict)
     erased: set[str] = field(default_factory=set)
     items: dict[str, Json | None] = field(default_factory=dict)
+    attributes: dict[str, Json] = field(default_factory=dict)
     expired_s: dict[str, float] = field(default_factory=dict)
     arms: dict[str, str] = field(default_factory=dict)
     seqs: dict[str, int] = field(default_factory=dict)
@@ -65,7 +67,7 @@ def merged(clients: list[Promises]) -> Promises:
     """The promises to all clients."""
     whole = Promises()
     for client in clients:
-        for name in ("events", "unanswered", "merged", "items", "shown"):
+        for name in ("events", "unanswered", "merged", "items", "attributes", "shown"):
             getattr(whole, name).update(getattr(client, name))
         whole.undone |= client.undone
         whole.erased |= client.erased

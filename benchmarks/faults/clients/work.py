@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 
 class StoppableWork:
@@ -33,3 +35,14 @@ class StoppableWork:
             self.work()
         except BaseException as error:  # raised by `stop`
             self._failure = error
+
+
+@contextmanager
+def working(workers: Sequence[StoppableWork]) -> Iterator[None]:
+    """Let them work while the block runs; its end raises what went wrong."""
+    for worker in workers:
+        worker.start()
+    with ExitStack() as stack:
+        for worker in workers:
+            stack.callback(worker.stop)
+        yield

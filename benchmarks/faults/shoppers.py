@@ -1,0 +1,51 @@
+"""Clients of the whole API in the distributed campaign, and what must be stored for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+from contextlib import AbstractContextManager
+
+import psycopg
+
+from benchmarks.faults.clients.calls import Outages
+from benchmarks.faults.clients.comparison import compare, num_different
+from benchmarks.faults.clients.promises import Promises, merged
+from benchmarks.faults.clients.shop_client import ShopClient, prepare
+from benchmarks.faults.clients.work import working
+from tidewise.settings.schema import Settings
+
+
+class Shoppers:
+    """So many clients of the APIs at `urls`."""
+
+    def __init__(self, urls: Sequence[str], *, num: int, seed: int) -> None:
+        outages = Outages()
+        items = prepare(urls, outages) if num else []
+        self._clients = [ShopClient(number, urls, items=items, seed=seed, outages=outages) for number in range(num)]
+
+    def shopping(self) -> AbstractContextManager[None]:
+        """They call while the block runs."""
+        return working(self._clients)
+
+    def violations(self, url: str, settings: Settings, *, before: Set[bytes], others: Set[bytes]) -> dict[str, int]:
+        """The number of violations of each promise to them, in PostgreSQL at `url`.
+
+        `before`, `others`: the keys of events stored before the campaign, and of those that others have sent.
+        """
+        with psycopg.connect(url) as database:
+            violations = compare(database.execute, self._told(), before=before, others=others)
+        named = {f"shoppers: {promise}": num for promise, num in violations.items()}
+        return named | {"derived state": num_different(settings)}
+
+    def figures(self) -> dict[str, object]:
+        """What they did, and which answers were wrong."""
+        told = self._told()
+        return {
+            "events of shoppers": len(told.events),
+            "undone, merged, erased": [len(told.undone), len(told.merged), len(told.erased)],
+            "answers read by shoppers": len(told.shown),
+            "wrong answers": dict(told.wrong),
+        }
+
+    def _told(self) -> Promises:
+        return merged([client.promises for client in self._clients])
