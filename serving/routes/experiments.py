@@ -59,9 +59,12 @@ class ExperimentRoutes:
         definition = await read_object(request, FIELDS, max_bytes=self._services.limits.max_body_bytes)
         store = audited(self._services, request, "store experiment", name)
         clock, scenarios = self._services.clock, self._services.scenarios
-        return await self._change(
-            lambda: save_experiment(store, name, definition, author=author, clock=clock, scenarios=scenarios.all())
-        )
+
+        def save() -> DefinitionRevision:
+            scenarios.follow()  # another process may have stored them just now
+            return save_experiment(store, name, definition, author=author, clock=clock, scenarios=scenarios.all())
+
+        return await self._change(save)
 
     async def stop(self, request: Request) -> Response:
         """End an experiment now; its results stay."""

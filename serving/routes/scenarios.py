@@ -58,13 +58,16 @@ class ScenarioRoutes:
         """Insert or replace a scenario: one revision."""
         name, author = path_id(request, "name"), change_author(request)
         definition = await self._body(request, FIELDS)
-        self._services.segments.check(*parse_scenario(definition).filters)
-        clock = self._services.wall
-        return await self._change(
-            lambda: save_scenario(
-                audited(self._services, request, "store scenario", name), name, definition, author=author, clock=clock
-            )
-        )
+        filters = parse_scenario(definition).filters
+        store = audited(self._services, request, "store scenario", name)
+        clock, segments = self._services.wall, self._services.segments
+
+        def save() -> DefinitionRevision:
+            segments.follow()  # another process may have stored them just now
+            segments.check(*filters)
+            return save_scenario(store, name, definition, author=author, clock=clock)
+
+        return await self._change(save)
 
     async def delete(self, request: Request) -> Response:
         """Delete a stored scenario: one more revision, which can be taken back."""

@@ -9,6 +9,7 @@ from serving_doubles import NOW_MS, Api, Shop
 
 from core.experiments.report import read_results
 from core.records.stored import ModelRecord
+from core.scenarios.manage import save_scenario
 from serving.routes import experiments as routes
 
 USERS = [f"user-{number}" for number in range(40)]
@@ -126,3 +127,8 @@ def test_expensive_results_are_reused(api: Api, monkeypatch: pytest.MonkeyPatch)
     for _ in range(10):
         api.get("/v1/experiments/test/results")
     assert len(calls) == 1
+
+
+def test_a_scenario_that_another_process_stored_just_now_is_known(api: Api, shop: Shop) -> None:
+    save_scenario(shop.store, "fresh", {"n": 2}, author="ann")
+    assert api.put("/v1/experiments/next", json=DEFINITION | {"scenario": "fresh"}).status_code == 200

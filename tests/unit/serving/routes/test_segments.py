@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from serving_doubles import Api, click
+from serving_doubles import Api, Shop, click
+
+from core.users.segments import save_segment
 
 
 def ids(reply: object) -> list[str]:
@@ -71,3 +73,8 @@ def test_a_merged_guest_has_the_attributes_of_the_user(api: Api) -> None:
     api.post("/v1/users/ann/merge", json={"from": "guest"})
     reply = api.get("/v1/users/guest/recommendations", params={"where": "user.plan:premium"}).json()
     assert len(ids(reply)) == 5
+
+
+def test_a_segment_that_another_process_stored_just_now_is_known(api: Api, shop: Shop) -> None:
+    save_segment(shop.store, "fresh", {"where": {"age": {"min": 18}}}, author="ann")
+    assert api.put("/v1/scenarios/home", json={"where": {"user.segment": "fresh"}}).status_code == 200
