@@ -42,7 +42,7 @@ class ExactIndex:
         return is_held
 
     def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
-        """The n rows with the highest inner products with a (D,) query, and these, descending; equal scores by row."""
+        """The n rows with the highest inner products with a (D,) query, and the products, descending; ties by row."""
         check_query(query)
         mask = None if allowed is None else allowed[self.rows]
         num_allowed = len(self.rows) if mask is None else int(np.count_nonzero(mask))

@@ -1,8 +1,8 @@
-"""The live index: an immutable view of a main part, of the rows that changed since it was built, and without the rest.
+"""The live index: an immutable main part, a delta of rows that changed since its build, and a list of removed rows.
 
-A change makes a new view that shares the main part, so it costs what changed; readers keep the view that they pinned.
-As changes add up, `compacted` builds a new main part of everything: call it aside, and apply to its result what changed
-meanwhile. Shapes: N items, D width, M queries, K changed rows.
+A change makes a new index that shares the main part, so it costs what changed; readers keep the index that they pinned.
+As changes add up, `compacted` builds a new main part of all rows: call it in a background thread, and apply to its
+result what changed meanwhile. Shapes: N items, D width, M queries, K changed rows.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from index.quantised import QuantisedIndex
 from index.recall import RECALL_BOUND
 
 EXACT_SIZE = 20_000  # items: up to here a scan of all vectors takes less than half a millisecond
-WORN_SHARE = 0.5  # of the main part: with more rows gone, half of each scan is for nothing
-MIN_QUERIES = 32  # fewer say too little of recall; the index then samples the vectors themselves
+WORN_SHARE = 0.5  # of the main part: with more rows gone, over half of each scan is wasted
+MIN_QUERIES = 32  # fewer measure recall too inexactly: item vectors then serve as queries
 NUM_SAMPLED = 256
 
 NO_ROWS = np.empty(0, np.int64)
@@ -57,7 +57,7 @@ class LiveIndex:
         return cls(exact, quantised, delta, arrays["gone"], recall)
 
     def arrays(self) -> Arrays:
-        """Everything, as `of` reads it; shared, not copied."""
+        """All arrays that `of` reads; shared, not copied."""
         return {
             "rows": self.exact.rows,
             "vectors": self.exact.vectors,

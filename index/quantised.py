@@ -24,12 +24,12 @@ from index.recall import RecallSample
 CODE_BITS = 4
 ENCODER_POINTS = 65_536  # vectors on which the code levels are trained
 SMALL_SHARE = 0.02  # up to this share of allowed rows, computing their products is cheaper than a scan of all codes
-LARGE_SHARE = 0.25  # from this share of wanted rows, an exact scan is cheaper
+LARGE_SHARE = 0.25  # from this share of candidates among the allowed rows, an exact scan is cheaper
 FIRST_CANDIDATES = 4  # rows per answer, and 256 more, whose exact scores are computed at the first try
 GROWTH = 4
 MARGIN = 3.0  # standard deviations of the codes' error by which the last candidate is below the n-th best score
-AIM = 0.995  # recall up to which lists are added; above the bound, since samples err
-LEAST_GAIN = 0.001  # of recall, for which twice as many lists are scanned
+AIM = 0.995  # recall up to which lists are added; above `RECALL_BOUND`, because a sample measures it inexactly
+LEAST_GAIN = 0.001  # the gain in recall that is worth scanning twice as many lists
 TUNING_SHARE = 0.5  # of the queries cluster and tune, the others measure recall
 
 
@@ -136,7 +136,7 @@ class QuantisedIndex:
     def _scan(
         self, query: FloatArray, num: int, num_probes: int, allowed: BoolArray | None
     ) -> tuple[IntArray, FloatArray]:
-        """Up to `num` allowed rows by the scores of their codes, descending, and these."""
+        """Up to `num` allowed rows with the scores that their codes give, in descending order of these."""
         bits = None if allowed is None else np.packbits(allowed, bitorder="little")  # must outlive the search
         parameters = faiss.SearchParametersIVF()
         parameters.nprobe = num_probes

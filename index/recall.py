@@ -23,9 +23,9 @@ class Searched(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecallSample:
-    """Questions to an index, each a (D,) query, a filter, the number of its best items and the last one's score."""
+    """Searches: each a (D,) query, a filter, and of its exact answer the number of items and the lowest score."""
 
-    questions: Sequence[tuple[FloatArray, BoolArray | None, int, float]]
+    searches: Sequence[tuple[FloatArray, BoolArray | None, int, float]]
 
     @classmethod
     def of(
@@ -37,18 +37,18 @@ class RecallSample:
         filters: Sequence[BoolArray | None] = (None,),
     ) -> Self:
         """(M, D) queries under each filter, as an exact index answers them; those without an answer are left out."""
-        questions = []
+        searches = []
         for allowed in filters:
             for query in queries:
                 _, scores = exact.search(query, n, allowed=allowed)
                 if len(scores):
-                    questions.append((query, allowed, len(scores), float(scores[-1])))
-        return cls(questions)
+                    searches.append((query, allowed, len(scores), float(scores[-1])))
+        return cls(searches)
 
     def recall(self, index: Searched) -> float:
-        """The share of the best items that an index of the same rows finds; any item of the last score counts."""
+        """The share of the best items that an index of the same rows finds; items that tie with the last one count."""
         num_found = num_wanted = 0
-        for query, allowed, num, last_score in self.questions:
+        for query, allowed, num, last_score in self.searches:
             _, scores = index.search(query, num, allowed=allowed)
             num_found += int((scores >= last_score - ROUNDING * (1 + abs(last_score))).sum())
             num_wanted += num

@@ -27,7 +27,7 @@ MAX_BATCH_EVENTS = 8192  # events encoded at once: bounds memory, and is far bey
 
 
 def batches_by_length(lengths: IntArray) -> Iterator[IntArray]:
-    """Places of histories in batches of similar length, so that little is padded."""
+    """Indices of histories in batches of similar length, so that little is padded."""
     order = np.argsort(lengths, kind="stable")
     begin = 0
     while begin < len(order):
@@ -171,10 +171,10 @@ class HM4SRBundle:
     def _contents(self, source: FeatureSource, catalogue: Catalogue, *, and_absent: bool) -> tuple[Tensor, Tensor]:
         """(N, D or 2 D) projected contents, and (N,) which items have one; the same content is computed once."""
         keys = [*source.keys(catalogue), *([""] if and_absent else ())]
-        distinct = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        distinct = {key: index for index, key in enumerate(dict.fromkeys(keys))}
         values, present = source.transform(list(distinct))
         features = Features(torch.from_numpy(values), torch.from_numpy(present))
         projections = [kind[source.name] for kind in (self.model.contents, self.model.fused) if source.name in kind]
         projected = torch.cat([projection(features) for projection in projections], dim=-1)
-        places = torch.tensor([distinct[key] for key in keys], dtype=torch.int64)
-        return projected[places], features.present[places]
+        indices = torch.tensor([distinct[key] for key in keys], dtype=torch.int64)
+        return projected[indices], features.present[indices]

@@ -1,6 +1,6 @@
-"""The table of item vectors of a bound encoder: a successor shares the memory of the rows that stay.
+"""The table of item vectors of a bound encoder: a successor shares the memory of unchanged rows.
 
-A changed or new row is written behind the rows in use, where no reader of this table looks. Shapes: N items, C width of
+A changed or new row is written to a spare slot, which no older table reads. Shapes: N items, C width of
 a vector, m changed rows, S slots.
 """
 
@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from core.arrays import FloatArray, IntArray
 from core.catalogue.columns import with_rows
 
-ROOM = 8  # one slot of room for each so many items
+ROOM = 8  # items for each spare slot
 
 
 class _Slots:
-    """(S, C) vectors with room behind the first `used`."""
+    """(S, C) vectors; those after the first `used` are spare."""
 
     def __init__(self, vectors: FloatArray, used: int) -> None:
         self.vectors = vectors

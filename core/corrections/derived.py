@@ -1,8 +1,8 @@
-"""Takes back what was derived from users' events, and adds what follows from their corrected events.
+"""Subtracts what was derived from users' events, and adds what follows from their corrected events.
 
 All changes are rows of one internal writer, `CORRECTIONS`, which every correction locks first: corrections run one
-after the other, and ingest never waits for their rows. Its popularity counts negatively. A user's complete events are
-read, so a correction costs time in proportion to them.
+after the other, and ingest never waits for their rows. Its popularity is subtracted from that of other
+writers. A user's complete events are read, so a correction costs time in proportion to them.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def replace_derived(
     """
     old = [row for rows in before for row in rows]
     kept = {row.event_key for row in after}
-    gone = [row for row in old if row.event_key not in kept]
-    remove_outcomes(tx, writer_key, gone)
-    tx.popularity.add(writer_key, derivation.popularity(gone))
-    tx.event_counts.add(writer_key, {name: -num for name, num in event_counts(gone).items()})
-    tx.item_counts.add(writer_key, changed({}, item_event_counts(gone)))
+    removed = [row for row in old if row.event_key not in kept]
+    remove_outcomes(tx, writer_key, removed)
+    tx.popularity.add(writer_key, derivation.popularity(removed))
+    tx.event_counts.add(writer_key, {name: -num for name, num in event_counts(removed).items()})
+    tx.item_counts.add(writer_key, changed({}, item_event_counts(removed)))
     tx.transitions.add(writer_key, _changed_transitions(derivation, before, after))
     facts = tx.drift.item_facts(sorted({row.item_key for row in old}))
     changes = derivation.drift_counts(after, facts)
@@ -62,7 +62,7 @@ def replace_derived(
 def _changed_transitions(
     derivation: Derivation, before: Sequence[Sequence[EventRow]], after: Sequence[EventRow]
 ) -> list[Transition]:
-    """Those to take back, with sign -1, and those to add; unchanged ones are left out."""
+    """Transitions to subtract, with sign -1, and to add; unchanged ones are left out."""
     changes = Counter(of_history(derivation.history(after)))
     changes.subtract(transition for rows in before for transition in of_history(derivation.history(rows)))
     ordered = sorted(changes.items())

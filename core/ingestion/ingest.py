@@ -147,7 +147,7 @@ class Ingestor:
                 if self._sampler is not None:
                     self._sampler.note(tx, writer.key, resolved.rows, resolved.before, live=batches[0].source.live)
                 self.attributor.attribute(tx, writer.key, resolved.rows, resolved.user_ids)  # (f)
-            dead_letters = [letter for batch in batches for letter in _new_dead_letters(batch, before)]
+            dead_letters = [dead_letter for batch in batches for dead_letter in _new_dead_letters(batch, before)]
             if dead_letters:
                 tx.dead_letters.add(dead_letters)
             extra_writes(tx)
@@ -256,7 +256,7 @@ def _statuses(batch: EventBatch, before: Mapping[int, WriterOffset]) -> list[Eve
 def _new_dead_letters(batch: EventBatch, before: Mapping[int, WriterOffset]) -> list[DeadLetter]:
     """The dead letters of messages that were not applied before."""
     applied = before[batch.source.partition].applied_offset
-    return [letter for letter in batch.dead_letters if applied is None or letter.offset > applied]
+    return [dead_letter for dead_letter in batch.dead_letters if applied is None or dead_letter.offset > applied]
 
 
 def _lost(batches: Sequence[EventBatch], last_read: Mapping[int, int | None]) -> PartitionLost:

@@ -38,7 +38,7 @@ Part = Literal[
 ]
 PARTS: tuple[Part, ...] = get_args(Part)
 MAX_EXAMPLES = 20
-LOG2_TOLERANCE = 1e-3  # of popularity: other orders of summation, and what corrections took back (`subtract_log2`)
+LOG2_TOLERANCE = 1e-3  # of popularity: rounding in another order of summation, and of what corrections subtracted
 PAGE_USERS = 10_000
 LAST_DAY = 10**6
 SQUARES_ROUNDING = 1e-3  # of squares of revenues that were all taken back: below those of revenues of .03
@@ -46,7 +46,7 @@ SQUARES_ROUNDING = 1e-3  # of squares of revenues that were all taken back: belo
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where stored state differs. `name`: the user, item, or five minutes and event type; both values as text."""
+    """Where stored state differs. `name`: the user, item, or bucket and event type; both values as text."""
 
     part: Part
     name: str

@@ -8,8 +8,8 @@ has lost the lease changes nothing. The process may be killed between or during 
     3. one transaction: the challenger is stored, the task is done
     4. one transaction: the verdict and, if there is one, the promotion
 
-`tidewise train` (`train_by_hand`) skips 1. The demo and tests need any model: `train_champion` skips 1 and 4, and 3
-promotes the model.
+`tidewise train` (`train_by_hand`) skips 1. `train_champion`, for the demo and tests, which need a model of any quality,
+skips 1 and 4, and promotes the model in 3.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Force:
 
 @dataclass(frozen=True, slots=True)
 class TrainingByHand:
-    """What became of a training by hand. `serving`: the version that serves now; None: no model."""
+    """The result of a training by hand. `serving`: the version that serves now; None: no model."""
 
     record: ModelRecord
     verdict: Verdict

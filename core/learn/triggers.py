@@ -1,8 +1,8 @@
 """Training triggers: decide whether to train now, and what; a pure function of the training state.
 
 The first model is trained once there are enough events. A champion is fine-tuned after a number of new events, after a
-time, after a drift alarm or on request. An undecided challenger is judged again when its slice has doubled, so that
-frequent judging does not raise the share of false promotions. While an experiment decides on a challenger, only its
+period, after a drift alarm or on request. An undecided challenger is judged again when its slice has doubled, because
+frequent judging would raise the share of false promotions. While an experiment decides on a challenger, only its
 checks are due.
 """
 
@@ -25,7 +25,7 @@ JobKind = Literal["first", "fine-tune", "retrain", "judge", "check", "by hand"]
 REQUEST_KEY = "training.request"  # of the metadata: the training request that waits
 ACKNOWLEDGED_KEY = "training.acknowledged_alarm_ms"  # of the metadata; `detected_ms` of an alarm
 JUDGE_AGAIN_GROWTH = 2.0
-MAX_ALARMS = 20  # the newest ones, among which one that lasts is looked for
+MAX_ALARMS = 20  # the newest ones, which are searched for one that is not over
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def requested_training(meta: Mapping[str, str]) -> TrainingRequest | None:
 
 
 def unacknowledged_alarm(read: ReadTransaction) -> Alarm | None:
-    """The newest alarm that lasts and that training may remedy, unless one has begun since it was raised."""
+    """The newest alarm since the last training began that is not over and that training may remedy."""
     newest_ms = read.drift.newest_alarm_ms()
     acknowledged_ms = int(read.metadata.all().get(ACKNOWLEDGED_KEY) or -1)
     if newest_ms is None or newest_ms <= acknowledged_ms:

@@ -45,7 +45,7 @@ class ItemIndex(Protocol):
         ...
 
     def compacted(self, queries: FloatArray | None = None) -> Self:
-        """Another index of the same items, built anew, which takes seconds to minutes: call it aside.
+        """Another index of the same items, built anew, which takes seconds to minutes: call it in a background thread.
 
         `queries`: (M, D) users' vectors as they will be searched; an approximate index is tuned and measured on them.
         """

@@ -25,7 +25,7 @@ SMALLEST_BATCH = 8  # one history alone is as fast to encode whole, and should n
 
 @dataclass(frozen=True)
 class CachedEncoder:
-    """One binding; batches go through the memory that all bindings of the bundle share."""
+    """One binding; batches are encoded with the cache that all bindings of the bundle share."""
 
     plain: BoundEncoder
     incremental: IncrementalEncoder
@@ -48,7 +48,7 @@ class CachedEncoder:
         return self.plain.repeats(history)
 
     def rebind(self, catalogue: Catalogue, rows: IntArray) -> CachedEncoder:
-        """The encoder over a successor of its catalogue, which takes over the memory."""
+        """The encoder over a successor of its catalogue, which takes over the cache."""
         plain = self.plain.rebind(catalogue, rows)
         self.incremental.rebind(plain, catalogue.keys[rows])
         return CachedEncoder(plain, self.incremental)
@@ -74,7 +74,7 @@ class CachedEncoder:
 
 
 class CachedBundle:
-    """A bundle with one bounded memory of its recently active users."""
+    """A bundle with one bounded cache of recently active users."""
 
     def __init__(self, bundle: HM4SRBundle, *, memory_mib: float) -> None:
         self.bundle, self._memory_mib = bundle, memory_mib
@@ -97,7 +97,7 @@ class CachedBundle:
         return self.bundle.blend
 
     def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> CachedEncoder:
-        """The encoder over this catalogue. The newest binding has the memory; older ones answer by full encodes."""
+        """The encoder over this catalogue. The newest binding has the cache; older ones encode in full."""
         plain = self.bundle.bind(catalogue, slots=slots)
         with self._lock:
             if self._incremental is None:

@@ -1,7 +1,7 @@
-"""Fine-tuning: a model goes on learning from the newest events, and from old ones drawn at random so as not to forget.
+"""Fine-tuning: training continues on the newest events, and on randomly replayed old ones against forgetting.
 
-The tables grow for new items; feature transforms, categories and time's origin stay as the last full training left
-them. Independent of where events come from and where bundles go.
+The tables grow for new items; feature transforms, categories and the origin of time stay those of the last
+full training. Independent of where events come from and where bundles go.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from model.training.sequences import Sequences, UserRanges, cut_windows
 class FineTuningPlan:
     """How to fine-tune. `replay`: how many events of old windows are trained on again for each new one.
 
-    `num_samples`: the softmax runs over the items that a step asks for and so many drawn at random (log-Q corrected);
-    where there are fewer, over all. `loss`, `calibration`: as in `TrainingPlan`. `rank`:
+    `num_samples`: the softmax runs over the targets of a step and so many sampled items (log-Q corrected); over all
+    items where there are fewer. `loss`, `calibration`: as in `TrainingPlan`. `rank`:
     weights learn low-rank updates only, `anchor` holds them near the parent's (see `low_rank`); 0: all weights learn.
     """
 
@@ -50,7 +50,7 @@ class FineTuningPlan:
     anchor: float = 0.0
 
     def training_plan(self) -> TrainingPlan:
-        """As the training loop wants it: nothing is held out, because the gate judges the result on later events."""
+        """The plan of the training loop: nothing is held out, because the gate judges the result on later events."""
         return TrainingPlan(
             epochs=self.epochs,
             max_seconds=self.max_seconds,

@@ -1,7 +1,7 @@
 """The training objective: from a batch of windows to one loss. Independent of optimisers, epochs or clocks.
 
 The next-item loss at every position in one pass (cross-entropy or gBCE), and what is switched on of IDCL, CP and PCL.
-IDCL and PCL look at the last and one random position of each window, CP once at each distinct item. Shapes: N
+IDCL and PCL are computed at the last and one random position of each window, CP once for each distinct item. Shapes: N
 candidates, R rows in use, B windows, L events, M towers, P positions, Q = 2 * B picked positions, C = M * D.
 """
 
@@ -23,7 +23,7 @@ from model.training.process_group import SINGLE, ProcessGroup, Share
 from model.training.sequences import Sequences, padded, trained_positions
 from model.training.softmax import Added, cross_entropy
 
-TOLD_SHARE = 0.5  # of the queries in training know the gap to their target
+GAP_SHARE = 0.5  # of the queries in training; the others get `UNKNOWN`, so that the vector alone stays a good query
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """The positions that IDCL and PCL look at: of each window of the whole batch, with their targets."""
+    """The positions of IDCL and PCL in each window of the whole batch, with their targets."""
 
     picks_BP: Tensor
     targets_Q: Tensor
@@ -62,8 +62,8 @@ class Objective:
     Above `sampled_above` candidates the softmax runs over the batch's targets and `num_samples` uniform ones, each
     corrected by the logarithm of its probability to be among them (log-Q). `calibration`: gBCE's t, over `num_samples`
     uniform negatives; None: softmax. `probabilities_n`: of each event to be a target in an epoch (see `recency`); None:
-    all are. `group`: the processes that divide the windows of each batch; `draws`: what they draw alike, as for the
-    whole batch (None: torch's default generator).
+    all are. `group`: the processes that divide the windows of each batch; `draws`: the generator of random numbers,
+    the same in all of them (None: torch's default generator).
     """
 
     model: HM4SR
@@ -79,7 +79,7 @@ class Objective:
     def __call__(self, sequences: Sequences) -> Tensor:
         """The weighted sum of the losses that are switched on; over all processes these add up to that of the batch.
 
-        The released preset keeps the released ways in them: the last position alone, CP at each position.
+        The released preset computes them as the released code: IDCL and PCL at the last position alone, CP at each.
         """
         whole, share = self.prepare(sequences), self.group.share_of(len(sequences))
         batch = whole.windows(share.windows)
@@ -159,8 +159,8 @@ class Objective:
             gaps_ms_P = batch.gaps_ms_BL[batch.trained_BL]
             drawn_ms_P = (gaps_ms_P * self._rand(num_trained)[positions].to(gaps_ms_P.device)).long()
             rows_P = self.model.now_gap.rows(drawn_ms_P)
-            knows_P = self._rand(num_trained)[positions].to(rows_P.device) < TOLD_SHARE
-            queries_PC = self.model.now_gap(queries_PC, torch.where(knows_P, rows_P, UNKNOWN))
+            has_gap_P = self._rand(num_trained)[positions].to(rows_P.device) < GAP_SHARE
+            queries_PC = self.model.now_gap(queries_PC, torch.where(has_gap_P, rows_P, UNKNOWN))
         if self.calibration is not None:
             return self._gbce(batch, queries_PC, vectors_RC, targets_P)
         if batch.scored_N is not None:
@@ -241,7 +241,7 @@ class Objective:
         return imbalance(self.model.modality_weights(contents, present_RM))
 
     def _cp(self, batch: Batch, vectors_RC: Tensor) -> Tensor:
-        """Over the distinct items of the batch that have categories; those without are unknown, not in none."""
+        """Over the distinct items of the batch that have categories; the categories of the others are unknown."""
         items = batch.inputs_BL[batch.real_BL]
         items = items if self.model.config.released else torch.unique(items)
         categories = self.data.categories[batch.rows_R[items]]

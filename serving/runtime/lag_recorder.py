@@ -11,7 +11,7 @@ KEEP_MS = 90 * DAY_MS
 
 
 class LagRecorder:
-    """Stores the lags once a minute, from whichever process; without an event log it does nothing."""
+    """Stores the lags once a minute; several processes may do so, the highest lag counts. Idle without an event log."""
 
     def __init__(self, services: Services) -> None:
         self._services = services

@@ -54,8 +54,8 @@ class EventLog(Protocol):
 class Limits:
     """Limits of one request and of the queues.
 
-    `max_group_events`: how many events, of however many requests, share one transaction. `send_timeout_s`: how long an
-    event log may take to confirm. `wait_timeout_s`: how long workers may take where a request waits for them.
+    `max_group_events`: the most events of one transaction, over all its requests. `send_timeout_s`: how long an
+    event log may take to acknowledge. `wait_timeout_s`: how long a request waits until workers have applied its events.
     `activity_period_s`: the period of a sample of `/v1/activity`.
     """
 

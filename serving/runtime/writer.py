@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One request: events to apply, or another change."""
+    """One request: events to apply, or another change. `cost`: its events, which the limits of the writer count."""
 
     future: asyncio.Future[Any]
     events: Sequence[Interaction]

@@ -19,7 +19,7 @@ FIELDS = ("revision", "name", "definition", "author", "time_ms")
 
 
 class DefinitionTable:
-    """The statements of one kind of definitions. `counter`: of its revisions."""
+    """The statements of one kind of definitions. `counter`: the name of the counter that numbers its revisions."""
 
     def __init__(self, table: Table, counter: str) -> None:
         self.counter = counter

@@ -34,7 +34,7 @@ def _add_rollups(dialect: Dialect) -> CompilerElement:
 
 
 def _counts() -> Subquery:
-    """Rows (start, type, number) of a period: buckets, but rollups of `rollup_ms` from `head_ms` to `tail_ms`."""
+    """Rows (start, type, number): rollups of `rollup_ms` from `head_ms` to `tail_ms`, buckets before and after."""
 
     def part(start_ms: ColumnElement[int], since: str, before: str) -> Select[tuple[int, int, int]]:
         columns = start_ms.table.c
@@ -48,7 +48,7 @@ def _counts() -> Subquery:
 
 
 def _period(*, since_ms: int, before_ms: int, step_ms: int) -> dict[str, int]:
-    """The parameters of `_counts`: with the longest rollup that a step consists of and the period holds."""
+    """The parameters of `_counts`, with the longest rollup that divides the step and fits into the period."""
     for rollup_ms in ROLLUPS_MS:
         head_ms, tail_ms = since_ms + -since_ms % rollup_ms, before_ms - before_ms % rollup_ms
         if step_ms % rollup_ms == 0 and head_ms < tail_ms:

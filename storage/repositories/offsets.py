@@ -76,7 +76,7 @@ class OffsetRepository:
     def lock(self, stream: str, partitions: Sequence[int]) -> dict[int, WriterOffset]:
         """The writers of these partitions, created where they are new, locked until the transaction ends.
 
-        Both in ascending partition, to prevent deadlock.
+        They are created and locked in ascending partition, to prevent deadlock.
         """
         requested = {"stream": stream, "partitions": self._session.array(partitions)}
         rows = self._session.rows(_find, **requested)
@@ -84,7 +84,7 @@ class OffsetRepository:
             missing = set(partitions).difference(partition for partition, *_ in rows)
             self._session.write(_insert, [(stream, partition) for partition in sorted(missing)])
             rows = self._session.rows(_find, **requested)
-        return {partition: WriterOffset(*columns_) for partition, *columns_ in rows}
+        return {partition: WriterOffset(*fields) for partition, *fields in rows}
 
     def save(self, offsets: Sequence[WriterOffset]) -> None:
         """Store offsets and newest event times of locked writers."""

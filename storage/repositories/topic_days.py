@@ -1,4 +1,4 @@
-"""Events by day, segment and topic: functions of `DriftRepository`, in rows per writer that are only added to."""
+"""Events by day, segment and topic, summed in rows per writer. Part of `DriftRepository`."""
 
 from __future__ import annotations
 

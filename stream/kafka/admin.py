@@ -95,8 +95,8 @@ def num_partitions(settings: StreamSettings) -> int:
 def topic_id(settings: StreamSettings) -> str | None:
     """The id of the events' topic; None where brokers have none (before Kafka 2.8); raises `TopicMissing`."""
     with connected_admin(settings) as admin:
-        found = _described(admin, settings.topic).get("topic_id")
-    return None if found is None or UUID(str(found)).int == 0 else str(found)
+        identifier = _described(admin, settings.topic).get("topic_id")
+    return None if identifier is None or UUID(str(identifier)).int == 0 else str(identifier)
 
 
 def delete_topics(settings: StreamSettings) -> None:
@@ -109,13 +109,13 @@ def delete_topics(settings: StreamSettings) -> None:
 
 
 def log_bounds(settings: StreamSettings) -> dict[int, tuple[int, int]]:
-    """Log start offset and end offset of each partition of the events' topic, the end as far as it may be read."""
+    """Log start offset and end offset of each partition of the events' topic; the end by the isolation level."""
     level = IsolationLevel.READ_COMMITTED if settings.reads_committed else IsolationLevel.READ_UNCOMMITTED
     with connected_admin(settings) as admin:
-        tps = [TopicPartition(settings.topic, number) for number in range(partitions_of(admin, settings.topic))]
-        starts = admin.list_partition_offsets(dict.fromkeys(tps, OffsetSpec.EARLIEST))
-        ends = admin.list_partition_offsets(dict.fromkeys(tps, OffsetSpec.LATEST), isolation_level=level)
-    return {tp.partition: (starts[tp].offset, ends[tp].offset) for tp in tps}
+        partitions = [TopicPartition(settings.topic, number) for number in range(partitions_of(admin, settings.topic))]
+        starts = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.EARLIEST))
+        ends = admin.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST), isolation_level=level)
+    return {tp.partition: (starts[tp].offset, ends[tp].offset) for tp in partitions}
 
 
 def partition_statuses(settings: StreamSettings, applied: Mapping[int, int]) -> dict[int, PartitionStatus]:

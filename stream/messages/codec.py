@@ -20,7 +20,7 @@ from core.records.stored import DeadLetter
 from stream.messages.fields import FieldMap
 from stream.messages.partitioning import UserPartitions, partition_of
 
-MAX_PAYLOAD_BYTES = 1 << 20  # a dead letter keeps so much of a payload, and its reason says that it was cut
+MAX_PAYLOAD_BYTES = 1 << 20  # a longer payload is cut in its dead letter, whose reason says so
 MAX_EVENTS_PER_MESSAGE = 10_000
 
 
@@ -162,8 +162,8 @@ def encode_many(events: Sequence[Interaction]) -> bytes:
 def _position_id(message: Message, index: int) -> str:
     """An event id from the position in the log, so that a redelivered event without an id is a duplicate.
 
-    The timestamp tells it from the event at this position of a topic that was made anew. A dead letter may hold one
-    element of an array, whose index is lost: its key makes the id unique.
+    The timestamp distinguishes it from the event at this position of a topic that was deleted and created again. A
+    dead letter may hold one element of an array, whose index is lost: its key makes the id unique.
     """
     suffix = "" if message.dead_letter_key is None else f":letter-{message.dead_letter_key}"
     timestamp = "" if message.timestamp_ms is None else f"@{message.timestamp_ms}"

@@ -43,7 +43,7 @@ def partition_of(user_id: str, *, num_partitions: int) -> int:
 
 
 class UserPartitions:
-    """The partitions in which a user's events may be: a topic that grows moves users, and producers notice at any time.
+    """The partitions in which a user's events may be: new partitions move users, and producers notice them late.
 
     So a user belongs to a partition by the topic's number of partitions now, and by each that it had since the start.
     `recount` asks Kafka for the number, at most once a second, where an event is in none of them.

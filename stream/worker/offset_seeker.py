@@ -1,4 +1,4 @@
-"""Seeks a worker's partitions to the offsets behind the database's, whatever offsets the consumer group committed.
+"""Seeks a worker's partitions to the offset after the database's applied one; committed offsets are ignored.
 
 Independent of Faust: a `SeekableConsumer` provides the log's bounds and seeks.
 """
@@ -63,8 +63,8 @@ def resume_offset(topic: str, partition: int, *, applied: int | None, log_start:
 class OffsetSeeker:
     """Seeks a consumer to the database's offsets. Used from one event loop.
 
-    Rebalances overlap: partitions may be reassigned before the previous seek is done. A superseded seek does not
-    count as done; its caller goes on waiting until the seek of the newest assignment is.
+    Rebalances overlap: partitions may be reassigned before the previous seek is done. That seek is then cancelled, and
+    its caller waits for the seek of the newest assignment.
 
     `applied_offset` reads the database, off the loop. `fail` stops the worker. `reset_watchdog` is called while Kafka
     is unavailable: waiting for it is not a stall.
@@ -131,7 +131,7 @@ class OffsetSeeker:
         self._done.set()
 
     async def follow_log(self, consumer: SeekableConsumer) -> None:
-        """Seek every assigned partition again where the topic was made anew."""
+        """Seek every assigned partition again where the topic was deleted and created again."""
         if await self._log.is_replaced(consumer):
             partitions = consumer.assigned_partitions()
             for partition in partitions:

@@ -15,7 +15,7 @@ from tidewise.bootstrap import System
 logger = logging.getLogger(__name__)
 
 REFRESH_S = 1.0  # how old popularity may be, and how soon another process's promotion is noticed
-ITEMS_S = 0.05  # how soon another process's changes of these are noticed: four small queries
+ITEMS_S = 0.05  # how soon another process's changes of items and definitions are noticed: four small queries
 SAVE_CHECK_S = 5.0  # how soon a snapshot is saved for the next start, once its indexes are built
 
 
@@ -25,7 +25,7 @@ class SnapshotRefresh:
     def __init__(self, snapshots: SnapshotManager, *definitions: FollowedDefinitions[Any]) -> None:
         self._snapshots = snapshots
         self._definitions = definitions
-        self._due_s = 0.0  # of the next whole refresh
+        self._due_s = 0.0  # of the next full refresh
         self._thread = BackgroundThread("refresh", self._renew, period_s=ITEMS_S)
 
     @property
@@ -66,7 +66,7 @@ def start_refresh(stack: ExitStack, system: System) -> SnapshotRefresh:
 
     limit_threads(1)  # requests run side by side; more threads each would only queue
     system.scenarios.follow()
-    system.experiments.follow()  # before the snapshot: it has the models of their arms
+    system.experiments.follow()  # before the snapshot, which loads the models of their arms
     system.segments.follow()
     system.snapshots.refresh()
     if system.snapshots.problem:

@@ -65,7 +65,7 @@ def learning_schedule(settings: Settings) -> Schedule:
 def model_config(settings: Settings, sources: Sequence[FeatureSource] = ()) -> ModelConfig:
     """The model's configuration by the settings; a source named `text` replaces TF-IDF.
 
-    Raises `InvalidSettings` where a modality to be left out is none, or is the last.
+    Raises `InvalidSettings` if `model.exclude_modalities` has an unknown name, or leaves no modality.
     """
     from model.network.config import LossWeights, Modality, ModelConfig
 
