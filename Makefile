@@ -176,6 +176,11 @@ STEPS ?= 1000000
 state-machine: $(VENV)/.installed-dev ## random sequences of all use cases against plain Python, on each store (STEPS=N)
 	$(BIN)/pytest --timeout 0 tests/contract/test_store_machine.py --machine-steps $(STEPS) $(ARGS)
 
+EXAMPLES ?= 1000
+.PHONY: properties
+properties: $(VENV)/.installed-dev ## run the property tests with many examples each (EXAMPLES=N); `make test` tries 40
+	EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 0 -m hypothesis tests/unit tests/contract $(ARGS)
+
 N ?= 200
 .PHONY: faults
 faults: faults-embedded faults-distributed ## run both fault campaigns

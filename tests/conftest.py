@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ from services.one_per_run import made_once, run_folder
 
 from storage import open_store
 
-# How long an example takes depends on what else the machine does: that is no failure.
-hypothesis.settings.register_profile("tidewise", deadline=None)
+# How long an example takes depends on what else the machine does: that is no failure. `make properties` tries more.
+hypothesis.settings.register_profile("tidewise", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "40")))
 hypothesis.settings.load_profile("tidewise")
 
 # Where coverage of `core` is measured: elsewhere it would slow tests down that reach no further line of it.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from doubles import MemoryStore
-from hypothesis import given, settings
+from hypothesis import given
 from outcome_log import OutcomeShop, Step, step_lists
 
 from core.records.outcomes import Measure
 
 
-@settings(max_examples=200, deadline=None)
 @given(step_lists)
 def test_counts_equal_a_recount_before_and_after_a_rebuild(steps: list[Step]) -> None:
     shop = OutcomeShop(MemoryStore())

@@ -53,7 +53,7 @@ event = st.tuples(st.integers(0, 4), st.integers(100, 141), st.integers(0, 10**9
 steps = st.lists(st.lists(event, min_size=1, max_size=8), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, room=st.integers(1, 6))
 def test_incremental_vectors_equal_a_full_encode_for_any_event_order(
     bundle: HM4SRBundle, shop: Catalogue, steps: list[list[tuple[int, int, int, bool]]], room: int
