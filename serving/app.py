@@ -100,7 +100,7 @@ def _key_ring(services: Services) -> KeyRing | None:
 
 @contextmanager
 def _following(keys: KeyRing | None) -> Iterator[None]:
-    """Read the keys of the database now, and then again and again."""
+    """Read the keys from the database now, and then every second (`RELOAD_S`)."""
     if keys is None:
         yield
         return

@@ -79,7 +79,7 @@ class SqlTransaction(Transaction):
         self.metadata = MetadataRepository(session)
 
     def totals(self) -> StoreTotals:
-        """The numbers of stored rows."""
+        """As `core.ports.store.ReadTransaction.totals`."""
         rows = self._session.rows(_totals)
         return StoreTotals(*rows[0])
 

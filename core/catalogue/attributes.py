@@ -120,8 +120,8 @@ def _absent(num_rows: int) -> _AttributeColumn:
 
 
 def _texts(attributes: Sequence[Mapping[str, Any]], name: str) -> list[str | None]:
-    found = (values.get(name) for values in attributes)
-    return [None if value is None else as_text(value) for value in found]
+    column = (values.get(name) for values in attributes)
+    return [None if value is None else as_text(value) for value in column]
 
 
 def number_of(text: str) -> float:

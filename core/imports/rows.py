@@ -18,7 +18,7 @@ MAX_COLUMNS_SHOWN = 50
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
-    """What the user says of a file; None: found out from its name, first bytes and header."""
+    """The format of a file as the user gives it; None: detected from its name, first bytes and header."""
 
     format: str | None = None
     delimiter: str | None = None

@@ -67,7 +67,9 @@ def _pages(store: Store, *, source: str | None, keys: Collection[int] | None) ->
         if not page:
             return
         matching = [
-            letter for letter in page if (keys is None or letter.key in keys) and source in (None, letter.source)
+            dead_letter
+            for dead_letter in page
+            if (keys is None or dead_letter.key in keys) and source in (None, dead_letter.source)
         ]
         if matching:
             yield matching
@@ -147,5 +149,5 @@ def _again(dead_letter: DeadLetter, reason: str) -> DeadLetter:
 
 
 def _key(dead_letter: DeadLetter) -> int:
-    assert dead_letter.key is not None, "a stored letter has a key"
+    assert dead_letter.key is not None, "a stored dead letter has a key"
     return dead_letter.key

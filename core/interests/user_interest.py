@@ -66,8 +66,8 @@ class Interests:
         for key, user_id in names:
             with suppress(NotFound):  # erased meanwhile
                 drift = self.of(user_id).interest.drift
-                found = (drift.since_ms, drift.distance) if drift.is_significant else (None, None)
-                shifts.append(UserShift(key, *found))
+                shift = (drift.since_ms, drift.distance) if drift.is_significant else (None, None)
+                shifts.append(UserShift(key, *shift))
         return shifts
 
     def of(self, user_id: str) -> UserInterest:

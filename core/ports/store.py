@@ -59,7 +59,7 @@ class ReadTransaction(Protocol):
     metadata: MetadataReader
 
     def totals(self) -> StoreTotals:
-        """The numbers of stored rows, counted: slow with many events."""
+        """The numbers of users, items, events and dead letters, counted: slow with many events."""
         ...
 
 

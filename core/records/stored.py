@@ -216,7 +216,10 @@ class WriterPosition:
 
 @dataclass(frozen=True, slots=True)
 class StoreTotals:
-    """The numbers of rows in a store."""
+    """Numbers of what is stored; users that were merged into another are not counted.
+
+    `listed_items`: those of the catalogue that are in stock and not hidden, whatever their limits in time.
+    """
 
     users: int
     items: int

@@ -82,8 +82,8 @@ class Assortment:
         first = np.searchsorted(self.groups, first_groups, "left")
         end = np.searchsorted(self.groups, end_groups, "left")
         low, high = self.running[first], self.running[end]
-        found = np.searchsorted(self.running, low + rng.random(len(first)) * (high - low), "right") - 1
-        return np.clip(found, first, end - 1)
+        drawn = np.searchsorted(self.running, low + rng.random(len(first)) * (high - low), "right") - 1
+        return np.clip(drawn, first, end - 1)
 
 
 def make_assortment(rng: np.random.Generator, num_items: int) -> Assortment:
