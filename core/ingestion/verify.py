@@ -27,7 +27,7 @@ from core.ports.item_counts import ItemDimension
 from core.ports.outcomes import Dimension
 from core.ports.store import ReadTransaction
 from core.records.drift import BUCKET_MS
-from core.records.item_counts import ItemCountKey
+from core.records.item_counts import FIRST_TYPE, ItemCountKey
 from core.records.outcomes import OF_EVENTS, Measure
 from core.records.stored import EventRow
 from core.transitions.sums import TransitionSums
@@ -189,7 +189,8 @@ def _compare_item_counts(read: ReadTransaction, result: Verification, expected: 
         totals = read.item_counts.totals(by, measures=measures, since_day=0, until_day=LAST_DAY)
         stored = {(group, measure): num for group, measure, num in totals.tolist()}
         for group, measure in sorted(stored.keys() | sums.keys()):
-            name = f"measure {measure}, {by} {group}"
+            counted = f"type {measure - FIRST_TYPE}" if measure >= FIRST_TYPE else Measure(measure).name.lower()
+            name = f"{counted}, {'item key' if by == 'item' else by} {group}"
             result.compare("item count", name, stored.get((group, measure), 0), sums[group, measure])
 
 

@@ -17,6 +17,7 @@ from core.ingestion.sources import RequestSource
 from core.ingestion.verify import Verification, verify
 from core.ports.offsets import CORRECTIONS
 from core.ports.store import Transaction
+from core.records.item_counts import FIRST_TYPE, ItemCountKey
 from core.records.outcomes import CountKey, Measure
 from core.transitions.transition import Transition
 
@@ -119,6 +120,13 @@ def test_an_outcome_that_was_counted_twice_is_named(store: MemoryStore) -> None:
     result = verified(store)
     assert [found.name for found in result.examples] == ["click, day 19000", "click, origin 1", "click, position 3"]
     assert result.examples[0].stored == "(1, 0.0)"
+
+
+def test_a_count_of_an_item_is_named_by_what_is_counted(store: MemoryStore) -> None:
+    click, event_type = ItemCountKey(Measure.CLICK, 19_000, 7), ItemCountKey(FIRST_TYPE + 1, 19_000, 7)
+    changed(store, lambda tx: tx.item_counts.add(tx.offsets.lock("again", [0])[0].key, {click: 1, event_type: 2}))
+    names = [found.name for found in verified(store).examples if found.part == "item count"]
+    assert names == ["click, item key 7", "type 1, item key 7", "click, day 19000", "type 1, day 19000"]
 
 
 def test_attributes_of_no_user_are_named_by_their_key(store: MemoryStore) -> None:
