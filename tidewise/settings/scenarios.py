@@ -14,7 +14,7 @@ from tidewise.settings.section import Section
 
 
 class ScenarioSettings(Section):
-    """Scenarios. `[scenarios.NAME]` holds a definition ([scenarios](scenarios.md)); a stored one wins over it."""
+    """Scenarios. `[scenarios.NAME]` holds a definition, as the page on scenarios says; a stored one wins over it."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, dict[str, Any]]

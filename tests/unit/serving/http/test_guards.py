@@ -100,17 +100,18 @@ def test_an_unexpected_error_is_500_without_internals_and_logged(caplog: pytest.
     class FailingStore(MemoryStore):
         failing = False
 
-        def read(self):  # type: ignore[no-untyped-def]
+        def read(self, *, snapshot=True):  # type: ignore[no-untyped-def]
             if self.failing:
                 msg = "password=hunter2 at /srv/secret.db"
                 raise RuntimeError(msg)
-            return super().read()
+            return super().read(snapshot=snapshot)
 
     store = FailingStore()
     shop = Shop(store)
     store.failing = True
     with Api(create_app(shop.services)) as api, caplog.at_level(logging.ERROR):
         reply = api.get("/v1/users/u/recommendations")
+        store.failing = False
     assert reply.status_code == 500
     assert reply.json()["error"]["code"] == "internal"
     assert "hunter2" not in reply.text
