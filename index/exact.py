@@ -9,7 +9,7 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray, look_up
 
 SMALL_SHARE = 0.05  # up to this share of allowed rows, computing only their products is cheaper than a filtered scan
 
@@ -36,10 +36,7 @@ class ExactIndex:
 
     def holds(self, rows: IntArray) -> BoolArray:
         """Whether each of (K,) rows is indexed; costs K searches in the sorted rows, not their number."""
-        if not len(self.rows):
-            return np.zeros(len(rows), np.bool_)
-        is_held: BoolArray = self.rows[np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)] == rows
-        return is_held
+        return look_up(self.rows, rows)[1]
 
     def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
         """The n rows with the highest inner products with a (D,) query, and the products, descending; ties by row."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from core.arrays import DoubleArray, FloatArray, IntArray, look_up
 from core.transitions.neighbours import Neighbours
 
 LAST_ITEMS = 10  # of a history, whose neighbours count
@@ -39,7 +39,7 @@ class SharePairs:
     def largest(self, item_keys: IntArray) -> IntArray:
         """(n,) for each of these distinct items the last item that adds most to its shares, -1 where none adds."""
         num_items = len(item_keys)
-        places, is_known = _places(self.labels, item_keys)
+        places, is_known = look_up(self.labels, item_keys)
         columns = np.full(len(self.labels), -1)
         columns[places[is_known]] = np.flatnonzero(is_known)
         column = columns[self.codes]
@@ -75,7 +75,7 @@ class NeighbourShares:
         counts = np.concatenate([of_item.counts for of_item in both]).astype(np.float64)
         totals = np.array([of_item.total for of_item in both])
         if len(hidden):
-            places, is_known = _places(labels, hidden)
+            places, is_known = look_up(labels, hidden)
             is_shown = np.ones(len(labels), np.bool_)
             is_shown[places[is_known]] = False
             shown = counts * is_shown[codes]
@@ -102,9 +102,3 @@ def _coded(keys: IntArray) -> tuple[IntArray, IntArray]:
         return np.arange(num_labels), keys
     labels, codes = np.unique(keys, return_inverse=True)
     return labels, codes
-
-
-def _places(labels: IntArray, keys: IntArray) -> tuple[IntArray, BoolArray]:
-    """The place of each key among ascending labels, at least one, and whether it is one of them."""
-    places = np.minimum(np.searchsorted(labels, keys), len(labels) - 1)
-    return places, labels[places] == keys

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import BoolArray, IntArray
+from core.arrays import BoolArray, IntArray, look_up
 from core.catalogue.attributes import NO_ROWS, AttributeIndex
 from core.catalogue.availability import ALWAYS, AVAILABILITY_FIELDS, Availability, ListedTimes, parse_availability
 from core.catalogue.columns import Column, extended, with_rows
@@ -147,10 +147,8 @@ class Catalogue:
 
     def rows(self, keys: IntArray) -> IntArray:
         """The rows of item keys, -1 for keys that the catalogue does not hold."""
-        if not len(self.keys):
-            return np.full(len(keys), -1, np.int64)
-        rows = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[rows] == keys, rows, -1).astype(np.int64)
+        rows, is_held = look_up(self.keys, keys)
+        return np.where(is_held, rows, -1)
 
     def extends(self, predecessor: Catalogue) -> bool:
         """Whether the rows of a predecessor are the first rows of this catalogue."""

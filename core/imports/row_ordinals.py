@@ -12,6 +12,8 @@ from tempfile import TemporaryFile
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import look_up
+
 Hashes = NDArray[np.uint64]
 
 MAX_IN_MEMORY = 1 << 21  # hashes of a run: 16 MiB, three times that while two are merged
@@ -50,8 +52,7 @@ class RowOrdinals:
     def _are_known(self, hashes: Hashes) -> NDArray[np.bool_]:
         known = np.zeros(len(hashes), np.bool_)
         for run in self._runs:
-            indices = np.minimum(np.searchsorted(run, hashes), len(run) - 1)
-            known |= run[indices] == hashes
+            known |= look_up(run, hashes)[1]
         return known
 
     def _remember(self, hashes: Hashes) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray, look_up
 from core.catalogue.items import Catalogue
 from core.events.history import History
 from core.ports.encoder import Encoder
@@ -49,15 +49,14 @@ class AddedScores:
 
     def at(self, rows: IntArray) -> FloatArray:
         """(N,) the added scores of any rows, 0 for others."""
-        if not len(self.rows):
-            return np.zeros(len(rows), np.float32)
-        indices = np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)
-        return np.where(self.rows[indices] == rows, self.added[indices], np.float32(0))
+        indices, present = look_up(self.rows, rows)
+        added = np.zeros(len(rows), np.float32)
+        added[present] = self.added[indices[present]]
+        return added
 
     def add_to(self, scores: FloatArray, rows: IntArray) -> None:
         """Add to (N,) scores of ascending rows, in place."""
-        indices = np.searchsorted(rows, self.rows).clip(max=len(rows) - 1)
-        present = rows[indices] == self.rows
+        indices, present = look_up(rows, self.rows)
         scores[indices[present]] += self.added[present]
 
 

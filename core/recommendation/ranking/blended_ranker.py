@@ -136,7 +136,8 @@ class BlendedRanker:
         """For each row the part of its score that is highest above that of a mean item, and the shares of all parts."""
         parts = self._parts(rows)
         order = np.argsort(-parts, axis=0, kind="stable")
-        shares = np.maximum(parts, 0) / np.maximum(np.maximum(parts, 0).sum(axis=0), SMALLEST)
+        positive = np.maximum(parts, 0)
+        shares = positive / np.maximum(positive.sum(axis=0), SMALLEST)
         near = order[0] == PARTS.index("neighbour")
         sources = np.full(len(rows), -1)
         if near.any():

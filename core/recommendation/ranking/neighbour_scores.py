@@ -15,7 +15,7 @@ from core.blending.features import LastNeighbours
 from core.blending.neighbour_shares import SharePairs
 from core.catalogue.items import Catalogue
 from core.events.history import History
-from core.recommendation.ranking.added_scores import NOTHING_ADDED, AddedScores
+from core.recommendation.ranking.added_scores import AddedScores
 from core.transitions.counts import TransitionCounts
 
 
@@ -49,6 +49,3 @@ class NeighbourScores:
             return np.full(len(item_keys), -1)
         largest = self.pairs.largest(item_keys)
         return np.where(largest >= 0, self.last[largest], -1)
-
-
-NO_NEIGHBOUR_SCORES = NeighbourScores(NOTHING_ADDED, np.empty(0, np.int64), None)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from domain_doubles import AxisEncoder, BruteForceIndex
@@ -15,7 +13,7 @@ from core.catalogue.items import Catalogue
 from core.recommendation.ranking import blended_ranker
 from core.recommendation.ranking.added_scores import AddedScores
 from core.recommendation.ranking.blended_ranker import BlendedRanker
-from core.recommendation.ranking.neighbour_scores import NO_NEIGHBOUR_SCORES
+from core.recommendation.ranking.neighbour_scores import NeighbourScores
 from core.recommendation.snapshots.bound_model import BoundModel
 from core.recommendation.snapshots.item_values import ItemValues
 from core.recommendation.snapshots.snapshot import ServingSnapshot
@@ -63,7 +61,7 @@ def shop(
     repeats = AddedScores(repeated, random.normal(scale=3, size=len(repeated)).astype(np.float32))
     values = ItemValues.of((spread * random.exponential(size=num_items)).astype(np.float32))
     snapshot = ServingSnapshot(catalogue, np.zeros(num_items), bound, None, values)
-    neighbours = replace(NO_NEIGHBOUR_SCORES, added=added)
+    neighbours = NeighbourScores(added, np.empty(0, np.int64), None)
     query = random.normal(size=4).astype(np.float32) if model else None
     return BlendedRanker(snapshot, bound, query, repeats, neighbours, "because"), random.random(num_items) < 0.7
 

@@ -8,7 +8,7 @@ from domain_doubles import AxisEncoder, BruteForceIndex
 from core.catalogue.items import Catalogue
 from core.recommendation.ranking.added_scores import NOTHING_ADDED
 from core.recommendation.ranking.blended_ranker import BlendedRanker
-from core.recommendation.ranking.neighbour_scores import NO_NEIGHBOUR_SCORES
+from core.recommendation.ranking.neighbour_scores import NeighbourScores
 from core.recommendation.ranking.rankers import PopularityRanker, Ranker
 from core.recommendation.ranking.shared_products import with_products
 from core.recommendation.snapshots.bound_model import BoundModel
@@ -33,7 +33,9 @@ def ranker_of(model: BoundModel) -> BlendedRanker:
     values = ItemValues.of(RANDOM.random(NUM_ITEMS).astype(np.float32))
     snapshot = ServingSnapshot(CATALOGUE, np.zeros(NUM_ITEMS), model, None, values)
     query = RANDOM.normal(size=WIDTH).astype(np.float32)
-    return BlendedRanker(snapshot, model, query, NOTHING_ADDED, NO_NEIGHBOUR_SCORES, "")
+    return BlendedRanker(
+        snapshot, model, query, NOTHING_ADDED, NeighbourScores(NOTHING_ADDED, np.empty(0, np.int64), None), ""
+    )
 
 
 def test_rankings_are_those_of_each_ranker_alone_whichever_model_it_has() -> None:
