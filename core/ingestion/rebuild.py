@@ -22,6 +22,8 @@ from core.popularity import add_log2
 from core.ports.offsets import ANSWERS, REBUILD
 from core.ports.store import ReadTransaction, Store, Transaction
 from core.records.drift import BucketCounts
+from core.records.item_counts import ItemCountKey
+from core.records.outcomes import Outcome
 from core.records.stored import EventRow
 from core.transitions.transition import of_history
 
@@ -66,10 +68,9 @@ def rebuild(
             num_events += len(rows)
             progress(num_events)
         _save_totals(tx, writer.key, scores, counts, drift_counts)
-        for outcomes in read.outcomes.pages():
+        for outcomes, item_counts in outcome_pages(read):
             tx.outcomes.add_counts(writer.key, outcome_counts(outcomes))
-            events = read.events.by_key([outcome.event_key for outcome in outcomes])
-            tx.item_counts.add(writer.key, item_outcome_counts(outcomes, places_of(outcomes, events)))
+            tx.item_counts.add(writer.key, item_counts)
         tx.metadata.save(meta)
         tx.commit()
     return num_events
@@ -85,6 +86,13 @@ def _clear_derived(tx: Transaction) -> None:
     tx.drift.clear_counts(kept_writer=tx.offsets.lock(ANSWERS, [0])[0].key)
     tx.outcomes.clear_counts()
     tx.item_counts.clear()
+
+
+def outcome_pages(read: ReadTransaction) -> Iterator[tuple[list[Outcome], Counter[ItemCountKey]]]:
+    """All outcomes, those of an answer together, and their counts by item."""
+    for outcomes in read.outcomes.pages():
+        events = read.events.by_key([outcome.event_key for outcome in outcomes])
+        yield outcomes, item_outcome_counts(outcomes, places_of(outcomes, events))
 
 
 def user_groups(read: ReadTransaction) -> Iterator[list[EventRow]]:

@@ -19,9 +19,9 @@ import numpy as np
 from core.clock import DAY_MS, HOUR_MS, MINUTE_MS
 from core.events.history import EMPTY_WINDOW, Window
 from core.ingestion.derivation import Derivation, event_counts
-from core.ingestion.rebuild import user_groups
+from core.ingestion.rebuild import outcome_pages, user_groups
 from core.outcomes.counting import NOTHING, outcome_counts
-from core.outcomes.item_counts import item_event_counts, item_outcome_counts, places_of
+from core.outcomes.item_counts import item_event_counts
 from core.popularity import add_log2
 from core.ports.item_counts import ItemDimension
 from core.ports.outcomes import Dimension
@@ -200,9 +200,8 @@ def _compare_outcome_counts(read: ReadTransaction, result: Verification, item_co
     Adds what outcomes count by item to `item_counts`.
     """
     expected: dict[Dimension, dict[tuple[int, int], tuple[int, float]]] = {by: {} for by in get_args(Dimension)}
-    for page in read.outcomes.pages():
-        events = read.events.by_key([outcome.event_key for outcome in page])
-        item_counts.add(item_outcome_counts(page, places_of(page, events)))
+    for page, counted in outcome_pages(read):
+        item_counts.add(counted)
         for key, (num, value) in outcome_counts(page).items():
             groups: dict[Dimension, int] = {"day": key.day, "origin": key.origin_key, "position": key.position}
             for by, group in groups.items():

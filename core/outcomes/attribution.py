@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from core.clock import HOUR_MS, Clock, WallClock
 from core.events.interactions import EventTypes
 from core.outcomes.counting import difference, outcome_counts
-from core.outcomes.item_counts import Places, changed, item_outcome_counts, places_of
+from core.outcomes.item_counts import changed, item_outcome_counts, places_of
 from core.ports.store import Transaction
-from core.records.item_counts import ItemCounts
 from core.records.outcomes import Counts, Measure, Outcome, StoredAnswer, Wanted, answer_key_of
 from core.records.stored import EventRow
 
@@ -100,7 +99,8 @@ class Attributor:
         before = tx.outcomes.of_answers(sorted({outcome.answer_key for outcome in new}))
         tx.outcomes.add(sorted(new))
         counts, places = outcome_counts(new, before=before), places_of(new, {row.event_key: row for row, _ in pairs})
-        _add_counts(tx, writer_key, counts, _item_changes([*before, *new], before, places))
+        tx.outcomes.add_counts(writer_key, counts)
+        tx.item_counts.add(writer_key, item_outcome_counts(new, places, before=before))
         return counts
 
     def _outcome(self, row: EventRow, answer: StoredAnswer) -> Outcome:
@@ -121,16 +121,6 @@ def remove_outcomes(tx: Transaction, writer_key: int, rows: Sequence[EventRow]) 
     event_keys = {outcome.event_key for outcome in gone}
     after = [outcome for outcome in before if outcome.event_key not in event_keys]
     tx.outcomes.delete(sorted(event_keys))
-    counts = difference(outcome_counts(after), outcome_counts(before))
+    tx.outcomes.add_counts(writer_key, difference(outcome_counts(after), outcome_counts(before)))
     places = places_of(gone, {row.event_key: row for row in rows})
-    _add_counts(tx, writer_key, counts, _item_changes(after, before, places))
-
-
-def _item_changes(after: Sequence[Outcome], before: Sequence[Outcome], places: Places) -> ItemCounts:
-    """What makes the difference between two sets of outcomes. `places`: where the outcomes differ."""
-    return changed(item_outcome_counts(after, places), item_outcome_counts(before, places))
-
-
-def _add_counts(tx: Transaction, writer_key: int, counts: Counts, item_counts: ItemCounts) -> None:
-    tx.outcomes.add_counts(writer_key, counts)
-    tx.item_counts.add(writer_key, item_counts)
+    tx.item_counts.add(writer_key, changed({}, item_outcome_counts(gone, places, before=after)))

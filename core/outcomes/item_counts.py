@@ -30,18 +30,25 @@ def item_answer_counts(answers: Iterable[StoredAnswer]) -> Counter[ItemCountKey]
     )
 
 
-def item_outcome_counts(outcomes: Iterable[Outcome], places: Places) -> Counter[ItemCountKey]:
-    """The counts of all outcomes of some answers at these places; at others they are left out."""
-    counted = {
+def item_outcome_counts(
+    outcomes: Iterable[Outcome], places: Places, *, before: Iterable[Outcome] = ()
+) -> Counter[ItemCountKey]:
+    """What outcomes add to the counts of those `before` them, both of some answers; only at these places."""
+    known, counted = _proven(before), _proven(outcomes)
+    return Counter(
+        ItemCountKey(measure, day, places[answer_key, position])
+        for (answer_key, position, measure), day in counted.items()
+        if (answer_key, position) in places and (answer_key, position, measure) not in known
+    )
+
+
+def _proven(outcomes: Iterable[Outcome]) -> dict[tuple[bytes, int, int], int]:
+    """The day of each (answer key, position, measure) that outcomes prove: what was clicked or bought was shown too."""
+    return {
         (outcome.answer_key, outcome.position, measure): outcome.answered_ms // DAY_MS
         for outcome in outcomes
         for measure in (Measure.IMPRESSION, outcome.measure)
     }
-    return Counter(
-        ItemCountKey(measure, day, places[answer_key, position])
-        for (answer_key, position, measure), day in counted.items()
-        if (answer_key, position) in places
-    )
 
 
 def places_of(outcomes: Iterable[Outcome], rows: Mapping[bytes, EventRow]) -> Places:

@@ -11,8 +11,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from core.arrays import DoubleArray, IntArray
-from core.outcomes.rates import Z_95, RateEstimate, rate
+from core.arrays import DoubleArray, IntArray, look_up
+from core.outcomes.rates import RateEstimate, rate, wilson_bounds
 from core.outcomes.report import ImpressionSource
 from core.ports.store import ReadTransaction
 from core.records.item_counts import FIRST_TYPE, measure_of_type
@@ -121,7 +121,7 @@ def order_items(read: ReadTransaction, item_keys: IntArray, by: ItemOrder, perio
     elif by == "ctr":
         days = range(period.since_day, period.until_day + 1)
         clicks, shown = (_sums(read, item_keys, name, period, days) for name in ("clicks", "impressions"))
-        values = np.where((shown > 0) & (clicks <= shown), _lower_bound(clicks, np.maximum(shown, 1.0)), -np.inf)
+        values = np.where((shown > 0) & (clicks <= shown), wilson_bounds(clicks, np.maximum(shown, 1.0))[0], -np.inf)
     else:
         values = _sums(read, item_keys, by, period, range(period.since_day, period.until_day + 1))
     return np.argsort(-values, kind="stable")
@@ -140,17 +140,7 @@ def _sums(read: ReadTransaction, item_keys: IntArray, name: str, period: ItemPer
     totals = read.item_counts.totals("item", measures=period.measures[name], **bounds)
     known, places = np.unique(totals[:, 0], return_inverse=True)
     sums = np.bincount(places, totals[:, 2], minlength=len(known))
-    at = np.searchsorted(known, item_keys)
-    found = at < len(known)
-    found[found] = known[at[found]] == item_keys[found]
+    at, is_known = look_up(known, item_keys)
     values = np.zeros(len(item_keys))
-    values[found] = sums[at[found]]
+    values[is_known] = sums[at[is_known]]
     return values
-
-
-def _lower_bound(successes: DoubleArray, trials: DoubleArray) -> DoubleArray:
-    """Wilson's lower bound, as in `core.outcomes.rates.rate`."""
-    share, z2 = successes / trials, Z_95**2
-    half = Z_95 * np.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
-    bound: DoubleArray = (share + z2 / (2 * trials) - half) / (1 + z2 / trials)
-    return bound

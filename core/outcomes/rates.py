@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+
+import numpy as np
+
+from core.arrays import DoubleArray
 
 Z_95 = 1.959964  # of a two-sided 95% interval
 
@@ -26,7 +29,13 @@ def rate(num: int, trials: int) -> RateEstimate | None:
     """
     if not 0 <= num <= trials or trials == 0:
         return None
-    share, z2 = num / trials, Z_95**2
-    centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
-    half = Z_95 / (1 + z2 / trials) * math.sqrt(share * (1 - share) / trials + z2 / (4 * trials**2))
-    return RateEstimate(share, centre - half if num else 0.0, centre + half if num < trials else 1.0)
+    [low], [high] = wilson_bounds(np.array([num], np.float64), np.array([trials], np.float64))
+    return RateEstimate(num / trials, float(low), float(high))
+
+
+def wilson_bounds(nums: DoubleArray, trials: DoubleArray) -> tuple[DoubleArray, DoubleArray]:
+    """(n,) both bounds of the interval of `rate` for numbers of successes among trials, of which there are some."""
+    shares, z2 = nums / trials, Z_95**2
+    centres = (shares + z2 / (2 * trials)) / (1 + z2 / trials)
+    halves = Z_95 / (1 + z2 / trials) * np.sqrt(shares * (1 - shares) / trials + z2 / (4 * trials**2))
+    return np.where(nums > 0, centres - halves, 0.0), np.where(nums < trials, centres + halves, 1.0)
