@@ -22,7 +22,7 @@ from benchmarks.outcome_costs import PlainItems
 from benchmarks.report import publish
 from core.arrays import DoubleArray
 from core.catalogue.items import Item
-from core.clock import WallClock
+from core.clock import HOUR_MS, WallClock
 from core.events.interactions import Interaction
 from core.experiments.scenario_value import LogReplay
 from core.ingestion.sources import RequestSource
@@ -38,7 +38,7 @@ from tidewise.settings.schema import load_settings
 NUM_ITEMS, NUM_TASTES, NUM_SHOWN, NUM_BEFORE = 24, 4, 5, 4
 EXAMINATION = 1 / np.log2(np.arange(2, NUM_SHOWN + 2))  # (n,) of positions
 API = RequestSource("api")
-HOUR_MS = 3_600_000
+BATCH = 2_000
 EXPLORING = parse_scenario({"exploration": {"share": 0.7, "pool": NUM_ITEMS, "new_share": 0}}, name="exploring")
 TARGET = parse_scenario({"boosts": [{"where": {"brand": "b1"}, "factor": 3}]}, name="target")
 
@@ -72,8 +72,12 @@ def _ingest_histories(system: System, random: np.random.Generator, attraction: D
         for user in range(num_users)
         for step, item in enumerate(random.choice(NUM_ITEMS, NUM_BEFORE, p=chances[user % NUM_TASTES], replace=False))
     ]
-    for first in range(0, len(events), 2_000):
-        system.ingestor.ingest(events[first : first + 2_000], API)
+    _ingest(system, events)
+
+
+def _ingest(system: System, events: list[Interaction]) -> None:
+    for first in range(0, len(events), BATCH):
+        system.ingestor.ingest(events[first : first + BATCH], API)
 
 
 def _answers(system: System, num_users: int, scenario: Scenario) -> list[RecommendationResult]:
@@ -116,8 +120,7 @@ def _click(
         for place, item in enumerate(answer.items)
         if random.random() < attraction[user % NUM_TASTES, int(item.item_id[1:])] * EXAMINATION[place]
     ]
-    for first in range(0, len(events), 2_000):
-        system.ingestor.ingest(events[first : first + 2_000], API)
+    _ingest(system, events)
 
 
 def main() -> None:

@@ -37,6 +37,11 @@ def minute_text(time_ms: int) -> str:
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M}"
 
 
+def day_text(day: int) -> str:
+    """A day since 1970 (UTC), as 2026-11-28."""
+    return f"{_EPOCH + timedelta(days=day):%Y-%m-%d}"
+
+
 def second_text(time_ms: int) -> str:
     """A time (UTC) to the second, as 2026-11-28 15:04:05."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"

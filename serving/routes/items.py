@@ -25,9 +25,7 @@ MAX_PAGE = 1_000
 
 
 class ItemRoutes:
-    """Reads come from the store; changes go through the writer, after the events
-    that came before them.
-    """
+    """Reads come from the store; changes go through the writer, after the events that came before them."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from pydantic import Field
 
-from core.clock import DAY_MS
 from core.definitions.followed import NamedDefinition
 from core.experiments.comparison import ArmComparison
 from core.experiments.experiment import METRICS, Arm, Experiment, Metric
 from core.experiments.results import ArmOutcome, ExperimentResults, sums_of
 from core.records.statuses import ExperimentState
+from core.times import day_text
 from serving.schemas.base import Schema
 from serving.schemas.definitions import CHANGE_AUTHOR, DefinitionRevisionOut, revision_out
 from serving.schemas.openapi import ERRORS_404, document, path_parameter
@@ -137,7 +136,7 @@ def results_out(experiment: Experiment, results: ExperimentResults, *, now_ms: i
         "sample_ratio": "mismatch" if results.ratio.is_mismatch else "as planned",
         "days": [
             {
-                "day": f"{datetime.fromtimestamp(each.day * DAY_MS / 1000, UTC):%Y-%m-%d}",
+                "day": day_text(each.day),
                 "differences": {name: _difference(comparison) for name, comparison in each.comparisons.items()},
             }
             for each in results.days

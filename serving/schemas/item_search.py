@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from core.events.interactions import EventTypes
 from core.outcomes.item_report import ITEM_ORDERS, ItemHistory, ItemStatistics
+from core.times import day_text
 from serving.schemas.base import Schema
 from serving.schemas.items import ItemOut
 from serving.schemas.openapi import ERRORS_404, document, id_parameter, parameter, path_parameter
@@ -78,7 +77,7 @@ def history_out(history: ItemHistory, total: ItemStatistics, types: EventTypes) 
         events[name] = [num + other for num, other in zip(nums, events.get(name, [0] * len(nums)), strict=True)]
     return {
         "total": statistics_out(total),
-        "days": [f"{datetime.fromtimestamp(day * 86_400, UTC):%Y-%m-%d}" for day in history.days],
+        "days": list(map(day_text, history.days)),
         "events": events,
         "impressions": history.impressions,
         "clicks": history.clicks,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Literal
 
 from core.clock import DAY_MS
 from core.outcomes.rates import RateEstimate
 from core.outcomes.report import GROUPINGS, Grouping, ImpressionSource, OutcomeReport, OutcomeRow
 from core.outcomes.revenue import RevenueEstimate
+from core.times import day_text
 from serving.schemas.base import Schema
 from serving.schemas.openapi import document, parameter
 
@@ -98,7 +98,7 @@ def outcomes_out(report: OutcomeReport, impressions: ImpressionSource) -> dict[s
 
 def _row(row: OutcomeRow, by: Grouping | None) -> dict[str, object]:
     return {
-        "group": f"{datetime.fromtimestamp(int(row.group) * 86_400, UTC):%Y-%m-%d}" if by == "day" else row.group,
+        "group": day_text(int(row.group)) if by == "day" else row.group,
         "answers": row.answers,
         "impressions": row.impressions,
         "clicks": row.clicks,

@@ -1,12 +1,11 @@
 // Charts drawn by uPlot in the colours of the theme, each with a legend that follows the cursor and a table of its data.
 import { add, el, fill } from "./dom.js";
-import { clock, day, exact, month, seconds, year } from "./format.js";
+import { clock, day, DAY_MS, exact, month, seconds, year } from "./format.js";
 
 const uPlot = window.uPlot;
 export const MAX_BANDS = 9; // the number of distinguishable colours
 const MAX_ROWS = 40;
 const MINUTE_MS = 60000;
-const DAY_MS = 86400000;
 const GAP = 1.5; // steps without a point, from which on a line is interrupted
 const NEAR_PX = 12; // how close the cursor must be to a mark to read it
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';

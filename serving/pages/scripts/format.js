@@ -10,10 +10,11 @@ export const year = new Intl.DateTimeFormat("en", { year: "numeric" });
 const dayAndYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "short", year: "numeric" });
 const full = new Intl.DateTimeFormat("en", { dateStyle: "medium", timeStyle: "medium", hour12: false });
 
+export const DAY_MS = 86400000;
 const SPANS = [
   ["year", 31557600000],
   ["month", 2629800000],
-  ["day", 86400000],
+  ["day", DAY_MS],
   ["hour", 3600000],
   ["minute", 60000],
   ["second", 1000],
@@ -23,6 +24,8 @@ export const number = (value) => (value === null || value === undefined ? "–" 
 export const short = (value) => (Math.abs(value) < 10000 ? whole.format(value) : compact.format(value));
 export const percent = (share, digits = 0) =>
   share === null || share === undefined ? "–" : (share * 100).toFixed(digits) + "%";
+// The bounds of a share, without its value.
+export const interval = ({ low, high }, digits) => `${(low * 100).toFixed(digits)} to ${percent(high, digits)}`;
 
 // A rate, with two significant digits.
 export function rate(value) {

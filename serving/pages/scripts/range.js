@@ -1,8 +1,8 @@
 // The time range that all pages share: part of the address, as "#/drift?range=7d", and chosen in the header.
 import { announce } from "./dom.js";
+import { DAY_MS } from "./format.js";
 
 const HOUR_MS = 3600000;
-const DAY_MS = 24 * HOUR_MS;
 const RANGES = {
   "1h": { name: "Last hour", ms: HOUR_MS },
   "6h": { name: "Last 6 hours", ms: 6 * HOUR_MS },

@@ -2,14 +2,13 @@
 import { api } from "../api.js";
 import { lineChart, streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { ago, moment, number, percent, plural, span, UNITS } from "../format.js";
+import { ago, DAY_MS, moment, number, percent, plural, span, UNITS } from "../format.js";
 import { badge, card, empty, head, stat, table, when } from "../parts.js";
 import { bandsOf } from "./bands.js";
 import { hitRate, openAlarms, retrainedAlarms, signalOf, SIGNALS } from "./drift_state.js";
 import { changes, segmentTable } from "./interest_changes.js";
 
 const PERIOD_S = 30;
-const DAY_MS = 86400000; // readings span an hour or more, so that the charts show a day at least
 const LEADING = 2; // signals that are shown whether they moved or not
 
 export async function showDrift(visit) {
@@ -81,6 +80,7 @@ export async function showDrift(visit) {
       if (node.parentElement !== place) place.append(node);
       chart.set({
         times: series.points.map((point) => point.end),
+        // readings span an hour or more, so that the charts show a day at least
         range: [drift.now - range.days * DAY_MS, drift.now],
         series: [
           { name: "observed", colour: "c0", values: series.points.map((point) => point.value) },

@@ -8,7 +8,7 @@ const MARKS = { promotion: "good", rollback: "warn", alarm: "bad" };
 export const marksOf = (timeline) =>
   timeline.marks.map(({ time, kind, text }) => ({ time, label: text, colour: MARKS[kind] }));
 
-const sum = (values) => values.reduce((total, value) => total + value, 0);
+export const sum = (values) => values.reduce((total, value) => total + value, 0);
 export const numEvents = (timeline) => sum(Object.values(timeline.events).map(sum));
 
 // {node, show(timeline), redraw()}.

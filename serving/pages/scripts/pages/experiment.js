@@ -2,13 +2,12 @@
 import { api } from "../api.js";
 import { intervalChart } from "../charts.js";
 import { announce, el, fill, joined } from "../dom.js";
-import { number, percent } from "../format.js";
+import { DAY_MS, number, percent } from "../format.js";
 import { intervals } from "../intervals.js";
 import { action, badge, card, confirmed, empty, facts, head, stat, table } from "../parts.js";
 import { DEFAULT_METRIC, judgementKind, METRICS, period, requests, sampleRatio, stateKind, verdict } from "./experiment_words.js";
 
 const PERIOD_S = 30;
-const DAY_MS = 86400000;
 const AUTHOR = { author: "dashboard" };
 const COLUMNS = [["Arm", "keep"], ["Answers with"], ["Share", "number"], ["Users", "number"], ["Answers", "number"]];
 

@@ -2,14 +2,14 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { announce, el, fill } from "../dom.js";
-import { number, percent, UNITS } from "../format.js";
+import { DAY_MS, interval, number, percent, UNITS } from "../format.js";
 import { action, badge, card, empty, facts, failed, head, itemList, stat, when } from "../parts.js";
-import { interval, trend } from "./item_numbers.js";
+import { sum } from "./event_chart.js";
+import { trend } from "./item_numbers.js";
 
 const SIMILAR = 12;
 const TYPES = 5; // the most frequent ones have a line each
 const MIN_DAYS = 7; // of the charts
-const DAY_MS = 86400000;
 const PERIOD_S = 30;
 
 export async function showItem(visit) {
@@ -120,8 +120,6 @@ export async function showItem(visit) {
   visit.every(PERIOD_S, loadNumbers);
 }
 
-const sum = (values) => values.reduce((total, value) => total + value, 0);
-
 // The day that is not over would look like a fall.
 function draw(chart, { days }, lines) {
   const times = days.map((day) => Date.parse(day)).filter((day) => day + DAY_MS <= Date.now());
@@ -133,7 +131,7 @@ function figures({ events, impressions, clicks, ctr, trend: change }, period) {
   return [
     stat("Events", number(events), `${period}, whole days`),
     stat("Shown", number(impressions), "times in lists"),
-    stat("Click rate", percent(ctr?.value, 1), ctr ? `${number(clicks)} clicked, ${interval(ctr)}` : "not shown"),
+    stat("Click rate", percent(ctr?.value, 1), ctr ? `${number(clicks)} clicked, ${interval(ctr, 1)}` : "not shown"),
     stat("Trend", trend(change), "events, against as many days before"),
   ];
 }

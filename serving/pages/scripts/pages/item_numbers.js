@@ -1,10 +1,8 @@
 // What became of items: click-through rates and trends as text.
 import { el } from "../dom.js";
-import { percent } from "../format.js";
+import { interval, percent } from "../format.js";
 
-export const interval = (rate) => `${(rate.low * 100).toFixed(1)} to ${percent(rate.high, 1)}`;
-
-export const clickRate = (rate) => (rate ? el("span", { title: `95% interval: ${interval(rate)}` }, percent(rate.value, 1)) : "–");
+export const clickRate = (rate) => (rate ? el("span", { title: `95% interval: ${interval(rate, 1)}` }, percent(rate.value, 1)) : "–");
 
 // The change of an item's events against as many whole days before.
 export function trend(change) {

@@ -2,12 +2,11 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { number, percent, plural, UNITS } from "../format.js";
+import { DAY_MS, interval, number, percent, plural, UNITS } from "../format.js";
 import { card, empty, head, stat, table } from "../parts.js";
 import { experimentHref } from "./experiment_words.js";
 
 const PERIOD_S = 30;
-const DAY_MS = 86400000;
 const GROUPS = [
   ["scenario", "scenario"],
   ["arm", "arm of an experiment"],
@@ -115,8 +114,7 @@ function figures(total, impressions) {
   ];
 }
 
-const clicks = (total) => (total.ctr ? `${number(total.clicks)} clicked, ${interval(total.ctr)}` : "nothing shown");
-const interval = (rate) => `${(rate.low * 100).toFixed(2)} to ${percent(rate.high, 2)}`;
+const clicks = (total) => (total.ctr ? `${number(total.clicks)} clicked, ${interval(total.ctr, 2)}` : "nothing shown");
 const money = (value) => number(Math.round(value * 100) / 100);
 
 function groupName(group, by) {
@@ -150,5 +148,5 @@ function perAnswer(mean) {
 
 function withInterval(rate) {
   if (!rate) return "–";
-  return el("span", {}, percent(rate.value, 2), " ", el("span.soft.small", {}, `(${interval(rate)})`));
+  return el("span", {}, percent(rate.value, 2), " ", el("span.soft.small", {}, `(${interval(rate, 2)})`));
 }
