@@ -107,24 +107,28 @@ def item_history(read: ReadTransaction, item_key: int, *, period: ItemPeriod, ty
     return ItemHistory(days, events, numbers[shown], numbers[Measure.CLICK], numbers[Measure.CONVERSION])
 
 
-def order_items(read: ReadTransaction, item_keys: IntArray, by: ItemOrder, period: ItemPeriod) -> IntArray:
-    """(n,) the places of these items (n,) in an order, highest first; ties and items without a value as they come.
+def order_items(
+    read: ReadTransaction, item_keys: IntArray, by: ItemOrder, period: ItemPeriod, *, ascending: bool = False
+) -> IntArray:
+    """(n,) the places of these items (n,), most popular first, in an order; ties as they come, no value last.
 
-    The click-through rate orders by the lower bound of its interval: one click of two impressions is no best item.
-    Reads the sums of all items, which costs what the period holds.
+    The click-through rate orders by the bound of its interval that is nearer to the others: one click of two
+    impressions is no best item, none of two no worst. Reads the sums of all items, which costs what the period holds.
     """
     if by == "popularity":
-        return np.arange(len(item_keys))
+        places = np.arange(len(item_keys))
+        return places[::-1] if ascending else places
     if by == "trend":
         recent, before = (_sums(read, item_keys, OF_EVENTS, period, days) for days in period.compared)
-        values = np.where(before >= MIN_EVENTS, recent / np.maximum(before, 1.0), -np.inf)
+        values = np.where(before >= MIN_EVENTS, recent / np.maximum(before, 1.0), np.nan)
     elif by == "ctr":
         days = range(period.since_day, period.until_day + 1)
         clicks, shown = (_sums(read, item_keys, name, period, days) for name in ("clicks", "impressions"))
-        values = np.where((shown > 0) & (clicks <= shown), wilson_bounds(clicks, np.maximum(shown, 1.0))[0], -np.inf)
+        low, high = wilson_bounds(clicks, np.maximum(shown, 1.0))
+        values = np.where((shown > 0) & (clicks <= shown), high if ascending else low, np.nan)
     else:
         values = _sums(read, item_keys, by, period, range(period.since_day, period.until_day + 1))
-    return np.argsort(-values, kind="stable")
+    return np.argsort(values if ascending else -values, kind="stable")  # NaN comes last
 
 
 def _statistics(sums: Mapping[str, int]) -> ItemStatistics:

@@ -18,7 +18,7 @@ from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.records.stored import StoredItem
 from serving.http.periods import days_of
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, integer_query, path_id
+from serving.http.requests import check_query, choice_query, integer_query, path_id
 from serving.runtime.engine import Engine
 from serving.schemas import item_search as schemas
 from serving.schemas.items import item_out
@@ -27,7 +27,7 @@ MAX_MATCHES = 200
 MAX_OFFSET = 100_000
 MAX_QUERY_CHARS = 200
 MAX_DAYS = 366
-FIELDS = ("query", "category", "hidden", "n", "offset", "sort", "since", "until")
+FIELDS = ("query", "category", "hidden", "n", "offset", "sort", "direction", "since", "until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ class ItemQuery:
     category: str | None
     only_hidden: bool
     order: ItemOrder
+    ascending: bool
     period: ItemPeriod | None
     offset: int
     n: int
@@ -57,7 +58,7 @@ class ItemSearchRoutes:
         router.add_api_route(history, self.statistics, methods=["GET"], **schemas.GET_STATISTICS)
 
     async def search(self, request: Request) -> Response:
-        """Catalogue items that contain all words of a query, most popular first, with or only hidden ones."""
+        """Catalogue items that contain all words of a query, in some order, with or only hidden ones."""
         query = request.query_params
         check_query(query, FIELDS)
         text = query.get("query", "")
@@ -65,12 +66,13 @@ class ItemSearchRoutes:
             msg = f"query: wanted at most {MAX_QUERY_CHARS} characters, got {shorten(text)}"
             raise InvalidInput(msg, field="query")
         order = _order(query.get("sort", "popularity"))
-        wants_statistics = order != "popularity" or "since" in query or "until" in query
+        wants_statistics = order != "popularity" or not query.keys().isdisjoint(("direction", "since", "until"))
         wanted = ItemQuery(
             tuple(text.split()),
             check_id("category", query["category"]) if query.get("category") else None,
             _only_hidden(query.get("hidden")),
             order,
+            choice_query(request, "direction", ("descending", "ascending")) == "ascending",
             self._period(request) if wants_statistics else None,
             integer_query(request, "offset", default=0, highest=MAX_OFFSET, lowest=0),
             integer_query(request, "n", default=20, highest=MAX_MATCHES),
@@ -100,7 +102,8 @@ class ItemSearchRoutes:
             rows = rows[~snapshot.catalogue.listed[rows]]
         with self._services.store.read() as read:
             if wanted.period is not None:
-                rows = rows[order_items(read, snapshot.catalogue.keys[rows], wanted.order, wanted.period)]
+                keys = snapshot.catalogue.keys[rows]
+                rows = rows[order_items(read, keys, wanted.order, wanted.period, ascending=wanted.ascending)]
             page, next_offset = _read_matches(read, snapshot, rows, wanted.offset, wanted.n)
             items = [item_out(stored) for stored in page]
             if wanted.period is not None:

@@ -100,7 +100,8 @@ GET_SEARCH = document(
         parameter("hidden", "string", "Only items that are hidden or out of stock.", enum=["only"]),
         parameter("n", "integer", "How many items.", minimum=1, maximum=200, default=20),
         parameter("offset", "integer", "How many to skip.", minimum=0, maximum=100_000, default=0),
-        parameter("sort", "string", "Highest first.", enum=list(ITEM_ORDERS), default="popularity"),
+        parameter("sort", "string", "The number that orders.", enum=list(ITEM_ORDERS), default="popularity"),
+        parameter("direction", "string", "Of `sort`.", enum=["descending", "ascending"], default="descending"),
         *_PERIOD,
     ),
 )

@@ -75,9 +75,11 @@ def test_users_are_listed_by_their_newest_event_and_by_shifts_of_interest(shop: 
     rows = tab.page.get_by_role("region", name="Users").locator("tbody tr")
     newest = shop.get("/v1/users", params={"order": "activity", "limit": 25}).json()["users"]
     expect(rows.locator("a")).to_have_text([user["user_id"] for user in newest])
-    tab.page.get_by_label("Order by").select_option("shift")
+    tab.page.get_by_role("columnheader", name="Shift of interest").get_by_role("button").press("Enter")
     expect(rows.first).to_contain_text("62% moved")
     expect(rows.locator("a")).to_have_text([USER])
+    expect(tab.page.locator("th[aria-sort=descending] button")).to_be_focused()
+    expect(tab.page.get_by_label("Order by")).to_have_value("shift")
     assert tab.errors == []
 
 
@@ -205,10 +207,17 @@ def test_items_are_found_by_words_and_open_their_page(shop: httpx.Client, tab: T
     assert len(titles) > 1
     expect(results.locator("tbody tr")).to_have_count(len(titles))
     tab.page.get_by_label("Words in title, text or id").fill("")
-    tab.page.get_by_label("Sort by").select_option("impressions")
+    shown = tab.page.get_by_role("columnheader", name="Shown")
+    shown.get_by_role("button").click()
+    expect(shown).to_have_attribute("aria-sort", "descending")
     most_shown = shop.get("/v1/items/tea-001").json()["title"]
     expect(results.locator("tbody tr").first).to_contain_text(most_shown)
     expect(results.locator("tbody tr").first).to_contain_text(re.compile(r"\d\.\d%"))
+    shown.get_by_role("button").press("Enter")
+    expect(shown).to_have_attribute("aria-sort", "ascending")
+    expect(tab.page.get_by_text("least shown first")).to_be_visible()
+    expect(results.get_by_role("link", name=most_shown)).to_have_count(0)
+    shown.get_by_role("button").press("Enter")
     results.get_by_role("link", name=most_shown).click()
     expect(tab.page.get_by_role("heading", level=1)).to_have_text(most_shown)
     expect(tab.page.get_by_role("region", name="Clicked and bought").locator("canvas")).to_be_visible()

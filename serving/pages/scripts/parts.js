@@ -69,14 +69,17 @@ export const facts = (pairs) =>
     pairs.filter(Boolean).map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]),
   );
 
-// A table; `columns`: [heading, class]; `rows`: lists of cells. On a phone each row becomes a block; roles keep the table semantics.
+// A table; `columns`: [heading, class], where a heading is text, an element, or one of a `TableOrder`; `rows`: lists of
+// cells. On a phone each row becomes a block; roles keep the table semantics.
 export function table(caption, columns, rows) {
   const headings = el(
     "tr",
     {},
-    columns.map(([name, kind]) => el("th", { class: kind || "", scope: "col" }, name)),
+    columns.map(([name, kind]) =>
+      el("th", { class: kind || "", scope: "col", "aria-sort": name.sort }, name.button ?? name),
+    ),
   );
-  const label = ([name]) => (typeof name === "string" ? name : "");
+  const label = ([name]) => (typeof name === "string" ? name : name.text || "");
   const cell = (content, index) =>
     el(
       "td",

@@ -1,10 +1,9 @@
 // Drift: a verdict for each signal, what changed since the period before, alarms, and the signals over time.
 import { api } from "../api.js";
-import { lineChart, streamChart } from "../charts.js";
+import { bandsOf, lineChart, streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
 import { ago, DAY_MS, moment, number, percent, plural, span, UNITS } from "../format.js";
 import { badge, card, empty, head, stat, table, when } from "../parts.js";
-import { bandsOf } from "./bands.js";
 import { hitRate, openAlarms, retrainedAlarms, signalOf, SIGNALS } from "./drift_state.js";
 import { changes, segmentTable } from "./interest_changes.js";
 

@@ -1,10 +1,9 @@
 // A user's interests: whether they shifted, the categories over time, short-term against long-term.
 import { api } from "../api.js";
-import { streamChart } from "../charts.js";
+import { bandsOf, streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
 import { percent, UNITS } from "../format.js";
 import { empty, failed } from "../parts.js";
-import { bandsOf } from "./bands.js";
 
 export async function loadInterest(element, user, signal) {
   try {

@@ -3,17 +3,23 @@ import { api } from "../api.js";
 import { announce, el, fill } from "../dom.js";
 import { number, plural } from "../format.js";
 import { action, badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table } from "../parts.js";
+import { TableOrder } from "../table_order.js";
 import { clickRate, trend } from "./item_numbers.js";
 
 const PAGE = 10;
 const TOP = 5;
-const ORDERS = [
-  ["popularity", "popularity", "most popular first"],
-  ["events", "events", "most events first"],
-  ["impressions", "times shown", "most shown first"],
-  ["ctr", "click rate", "highest lower bound of the click rate first"],
-  ["trend", "trend", "fastest rising first"],
-];
+const ORDERS = {
+  popularity: { text: "popularity", direction: "descending", descending: "most popular first" },
+  events: { text: "events", direction: "descending", descending: "most events first", ascending: "fewest events first" },
+  impressions: { text: "times shown", direction: "descending", descending: "most shown first", ascending: "least shown first" },
+  ctr: {
+    text: "click rate",
+    direction: "descending",
+    descending: "highest lower bound of the click rate first",
+    ascending: "lowest upper bound of the click rate first",
+  },
+  trend: { text: "trend", direction: "descending", descending: "fastest rising first", ascending: "fastest falling first" },
+};
 
 export async function showItems(visit) {
   const { range, signal, view } = visit;
@@ -29,11 +35,7 @@ export async function showItems(visit) {
     el("option", { value: "" }, "all"),
     el("option", { value: "only" }, "hidden only"),
   );
-  const order = el(
-    "select",
-    { id: "order" },
-    ORDERS.map(([value, text]) => el("option", { value }, text)),
-  );
+  const order = new TableOrder(ORDERS, () => guarded(() => search())());
   const earlier = []; // the offsets of the pages before this one
   let searches = 0;
 
@@ -42,7 +44,17 @@ export async function showItems(visit) {
     if (!offset) earlier.length = 0;
     const [since, until] = range.period();
     const hits = await api.search(
-      { query: words.value, category: category.value, hidden: state.value, sort: order.value, since, until, n: PAGE, offset },
+      {
+        query: words.value,
+        category: category.value,
+        hidden: state.value,
+        sort: order.value,
+        direction: order.direction,
+        since,
+        until,
+        n: PAGE,
+        offset,
+      },
       signal,
     );
     if (turn !== searches) return;
@@ -63,7 +75,7 @@ export async function showItems(visit) {
     return el(
       "div.row.spread",
       {},
-      el("span.soft.small", {}, `${plural(items.length, "item")} of ${number(matching)}, ${ORDERS[order.selectedIndex][2]}`),
+      el("span.soft.small", {}, `${plural(items.length, "item")} of ${number(matching)}, ${ORDERS[order.value][order.direction]}`),
       el(
         "div.row",
         {},
@@ -89,7 +101,7 @@ export async function showItems(visit) {
     const buttons = [action("Hide selected", set(true), { kind: "danger" }), action("Unhide selected", set(false))];
     const update = () => buttons.forEach((button) => (button.disabled = !selected.size));
     update();
-    return [el("div.row.bar", {}, buttons), itemTable(items, selected, update)];
+    return [el("div.row.bar", {}, buttons), itemTable(items, order, selected, update)];
   }
 
   async function loadPopular() {
@@ -117,7 +129,7 @@ export async function showItems(visit) {
     "change",
     guarded(() => Promise.all([search(), loadPopular()])),
   );
-  for (const field of [state, order]) field.addEventListener("change", guarded(() => search()));
+  state.addEventListener("change", guarded(() => search()));
   const [categories] = await Promise.all([api.categories(signal), search(), loadPopular()]);
   for (const entry of categories.categories)
     category.append(el("option", { value: entry.category }, `${entry.category} (${number(entry.items)})`));
@@ -127,7 +139,7 @@ export async function showItems(visit) {
     el("div.grow", {}, el("label", { for: "words" }, "Words in title, text or id"), words),
     el("div", {}, el("label", { for: "category" }, "Category"), category),
     el("div", {}, el("label", { for: "state" }, "State"), state),
-    el("div", {}, el("label", { for: "order" }, "Sort by"), order),
+    el("div", {}, el("label", { for: "order" }, "Sort by"), order.list),
   );
   form.addEventListener("submit", (event) => event.preventDefault());
   fill(
@@ -144,7 +156,7 @@ export async function showItems(visit) {
   visit.every(15, loadPopular);
 }
 
-function itemTable(items, selected, update) {
+function itemTable(items, order, selected, update) {
   const box = (item) =>
     el("input", {
       type: "checkbox",
@@ -160,10 +172,10 @@ function itemTable(items, selected, update) {
       [el("span.unseen", {}, "Select"), "keep box"],
       ["Item"],
       ["Price", "number"],
-      ["Events", "number"],
-      ["Shown", "number"],
-      ["Click rate", "number"],
-      ["Trend", "number"],
+      [order.heading("Events", "events"), "number"],
+      [order.heading("Shown", "impressions"), "number"],
+      [order.heading("Click rate", "ctr"), "number"],
+      [order.heading("Trend", "trend"), "number"],
     ],
     items.map((item) => [
       box(item),

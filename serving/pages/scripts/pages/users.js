@@ -3,21 +3,21 @@ import { api } from "../api.js";
 import { el, fill } from "../dom.js";
 import { number, percent } from "../format.js";
 import { action, badge, card, empty, failed, head, table, userHref, userLink, when } from "../parts.js";
+import { TableOrder } from "../table_order.js";
 
 const PAGE = 25;
+const ORDERS = {
+  activity: { text: "newest event", direction: "descending" },
+  shift: { text: "shift of interest", direction: "descending" },
+  id: { text: "id", direction: "ascending" },
+};
 
 export async function showUsers(visit) {
   const { signal, view } = visit;
   const results = el("div", { "aria-live": "polite" }),
     more = el("footer");
   const field = el("input", { type: "search", id: "user-id", autocomplete: "off", spellcheck: "false" });
-  const order = el(
-    "select",
-    { id: "order", onchange: () => reload() },
-    el("option", { value: "activity" }, "newest event"),
-    el("option", { value: "shift" }, "shift of interest"),
-    el("option", { value: "id" }, "id"),
-  );
+  const order = new TableOrder(ORDERS, () => reload(), { reverses: false });
   let users = [];
   let searches = 0;
 
@@ -30,7 +30,7 @@ export async function showUsers(visit) {
     fill(
       results,
       users.length
-        ? userTable(users)
+        ? userTable(users, order)
         : empty(
             field.value
               ? "No user id has this prefix."
@@ -47,14 +47,14 @@ export async function showUsers(visit) {
       if (error.name !== "AbortError") fill(results, failed(error));
     });
   field.addEventListener("input", () => {
-    order.disabled = field.value !== ""; // users are found in the order of their ids
+    order.list.disabled = field.value !== ""; // users are found in the order of their ids
     reload();
   });
   const form = el(
     "form.search",
     { role: "search" },
     el("div.grow", {}, el("label", { for: "user-id" }, "User id or prefix"), field),
-    el("div", {}, el("label", { for: "order" }, "Order by"), order),
+    el("div", {}, el("label", { for: "order" }, "Order by"), order.list),
     el("button.primary", {}, "Open"),
   );
   form.addEventListener("submit", (event) => {
@@ -69,10 +69,15 @@ export async function showUsers(visit) {
   );
 }
 
-function userTable(users) {
+function userTable(users, order) {
   return table(
     "Users",
-    [["User"], ["Events", "number"], ["Newest event", "keep"], ["Shift of interest", "keep"]],
+    [
+      [order.heading("User", "id")],
+      ["Events", "number"],
+      [order.heading("Newest event", "activity"), "keep"],
+      [order.heading("Shift of interest", "shift"), "keep"],
+    ],
     users.map((user) => [
       userLink(user.user_id),
       number(user.user_seq),

@@ -52,6 +52,30 @@ def test_items_are_ordered_by_a_number(store: MemoryStore, order: ItemOrder, exp
         assert keys[order_items(read, keys, order, PERIOD)].tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ("popularity", [ROPE, MUG, LAMP]),
+        ("events", [LAMP, MUG, ROPE]),
+        ("ctr", [MUG, LAMP, ROPE]),
+        ("trend", [MUG, LAMP, ROPE]),
+    ],
+)
+def test_ascending_items_without_a_value_come_last_too(
+    store: MemoryStore, order: ItemOrder, expected: list[int]
+) -> None:
+    keys = np.array([LAMP, MUG, ROPE])
+    with store.read() as read:
+        assert keys[order_items(read, keys, order, PERIOD, ascending=True)].tolist() == expected
+
+
+def test_the_worst_click_rate_is_that_with_the_lowest_upper_bound(store: MemoryStore) -> None:
+    with store.transaction() as tx:
+        tx.item_counts.add(0, {ItemCountKey(Measure.SHOWN, TODAY, ROPE): 2})
+        keys = np.array([ROPE, MUG])
+        assert keys[order_items(tx, keys, "ctr", PERIOD, ascending=True)].tolist() == [MUG, ROPE], "none of two is few"
+
+
 def test_the_click_rate_orders_by_its_lower_bound(store: MemoryStore) -> None:
     with store.transaction() as tx:
         tx.item_counts.add(

@@ -63,6 +63,15 @@ def test_items_are_found_in_the_order_of_a_number(shown: Api, order: str, first:
     assert shown.get("/v1/items/search", params={"sort": order}).json()["items"][0]["item_id"] == first
 
 
+@pytest.mark.parametrize("order", ["popularity", "events"])
+def test_ascending_the_lowest_come_first(shown: Api, order: str) -> None:
+    query = {"sort": order, "since": NOW_MS}
+    highest_first = shown.get("/v1/items/search", params=query).json()["items"]
+    lowest_first = shown.get("/v1/items/search", params={**query, "direction": "ascending"}).json()["items"]
+    assert lowest_first[-1] == highest_first[0]
+    assert len(lowest_first) == len(highest_first) > 1
+
+
 def test_the_trend_compares_whole_days_with_those_before(api: Api) -> None:
     for day, num in ((1, 15), (2, 10)):
         for number in range(num):
@@ -82,6 +91,8 @@ def test_an_item_has_its_numbers_by_day(shown: Api) -> None:
     assert shown.get("/v1/items/nobody-knows-it/statistics").status_code == 404
 
 
-@pytest.mark.parametrize(("field", "query"), [("sort", "sort=age"), ("since", f"since=0&until={NOW_MS}")])
+@pytest.mark.parametrize(
+    ("field", "query"), [("sort", "sort=age"), ("direction", "direction=up"), ("since", f"since=0&until={NOW_MS}")]
+)
 def test_a_wrong_order_or_too_long_a_period_is_refused(api: Api, field: str, query: str) -> None:
     assert api.get(f"/v1/items/search?{query}").json()["error"]["field"] == field
