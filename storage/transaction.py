@@ -9,6 +9,7 @@ from core.ports.store import Transaction
 from core.records.stored import StoreTotals
 from storage import tables
 from storage.dialects import Dialect
+from storage.repositories.activity import ActivityRepository
 from storage.repositories.answers import AnswerRepository
 from storage.repositories.arms import ArmRepository
 from storage.repositories.audit import AuditRepository
@@ -73,6 +74,7 @@ class SqlTransaction(Transaction):
         self.segments = DefinitionRepository(session, SEGMENTS)
         self.leases = LeaseRepository(session)
         self.keys = KeyRepository(session)
+        self.activity = ActivityRepository(session)
         self.audit = AuditRepository(session)
         self.vectors = VectorRepository(session)
         self.drift = DriftRepository(session)

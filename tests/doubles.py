@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from memory_store.activity import MemoryActivity
 from memory_store.arms import MemoryArms
 from memory_store.audit import MemoryAudit
 from memory_store.data import Data
@@ -55,6 +56,7 @@ class MemoryTransaction(Transaction):
         self.dead_letters = MemoryDeadLetters(data)
         self.models = MemoryModels(data)
         self.keys = MemoryKeys(data)
+        self.activity = MemoryActivity(data)
         self.audit = MemoryAudit(data)
         self.scenarios = MemoryDefinitions(data.scenarios)
         self.experiments = MemoryDefinitions(data.experiments)

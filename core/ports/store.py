@@ -9,6 +9,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from core.ports.activity import ActivityReader, ActivityRepository
 from core.ports.arms import ArmReader
 from core.ports.audit import AuditReader, AuditRepository
 from core.ports.dead_letters import DeadLetterReader, DeadLetterRepository
@@ -53,6 +54,7 @@ class ReadTransaction(Protocol):
     segments: DefinitionReader
     leases: LeaseReader
     keys: KeyReader
+    activity: ActivityReader
     audit: AuditReader
     vectors: VectorReader
     drift: DriftReader
@@ -84,6 +86,7 @@ class Transaction(ReadTransaction, Protocol):
     segments: DefinitionRepository
     leases: LeaseRepository
     keys: KeyRepository
+    activity: ActivityRepository
     audit: AuditRepository
     vectors: VectorRepository
     drift: DriftRepository

@@ -58,8 +58,8 @@ class StatusRoutes:
 
     async def activity(self, _request: Request) -> Response:
         """The samples of the last hour, as columns."""
-        pulse = self._engine.activity
-        return json_reply({"period_ms": round(pulse.period_s * 1000), "samples": pulse.columns()})
+        sampler = self._engine.activity
+        return json_reply({"period_ms": sampler.period_ms, "samples": await self._engine.executor.run(sampler.columns)})
 
     def _catalogue(self) -> Check:
         try:

@@ -1,17 +1,17 @@
-"""Activity: rates and latencies of the last hour, a sample every few seconds, kept in memory.
+"""Activity: rates and latencies of the last hour, in periods of a few seconds.
 
-Event rates come from the database, so that they count the events of all processes; answers and latencies are those of
-this process. Independent of HTTP.
+Processes count latencies in buckets and add them up in the database, so that every process gives the same figures, of
+all of them. Event rates come from the numbers of stored events. Independent of HTTP.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import astuple, dataclass, fields
+from collections import Counter, deque
+from collections.abc import Callable, Mapping
 from threading import Lock
 
 import numpy as np
@@ -19,6 +19,7 @@ import numpy as np
 from core.clock import DAY_MS, HOUR_MS
 from core.errors import TidewiseError
 from core.ports.store import Store
+from core.records.activity import ActivityCount, ActivityKind
 from core.records.drift import BUCKET_MS
 from serving.runtime.query_executor import QueryExecutor
 
@@ -26,21 +27,13 @@ _log = logging.getLogger(__name__)
 
 RETENTION_MS = HOUR_MS
 LOOKBACK_MS = 30 * DAY_MS  # older events are imported history and not counted as activity
-MAX_LATENCIES = 20_000  # per period, which bounds memory; later ones are dropped
+SHORTEST_S, BUCKET_RATIO = (
+    1e-4,
+    1.1,
+)  # the upper bound of the first bucket of latencies, and of each relative to the last
+NUM_BUCKETS = 150  # up to 147 s; longer ones count there
 
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One period. Latencies are None without requests."""
-
-    time: int
-    events_per_s: float
-    recommendations_per_s: float
-    recommendation_p50_ms: float | None
-    recommendation_p99_ms: float | None
-    freshness_p50_ms: float | None
-    freshness_p99_ms: float | None
-    waiting_events: int
+Columns = dict[str, list[float | int | None]]
 
 
 def _do_nothing() -> None:
@@ -65,48 +58,65 @@ class ActivitySampler:
         self._store = store
         self._num_waiting = num_waiting
         self._now_ms = now_ms
-        self.period_s = period_s
+        self.period_ms = max(1, round(period_s * 1000))
         self._after_sample = after_sample
-        self._samples: deque[Sample] = deque(maxlen=max(1, int(RETENTION_MS / 1000 / period_s)))
         self._lock = Lock()
-        self._recommendations_s: list[float] = []
-        self._applied_s: list[float] = []
+        self._counted: Counter[tuple[int, ActivityKind, int]] = Counter()
+        self._event_rates: deque[tuple[int, float]] = deque(maxlen=max(1, RETENTION_MS // self.period_ms))
         self._since_ms = 0
-        self._counted: int | None = None
+        self._num_events: int | None = None
         self._sampled_s = 0.0
+        self._begin_ms = self._period(now_ms())
 
     def add_recommendation(self, took_s: float) -> None:
         """Record the latency of a recommendation."""
-        with self._lock:
-            if len(self._recommendations_s) < MAX_LATENCIES:
-                self._recommendations_s.append(took_s)
+        self._add(ActivityKind.RECOMMENDATION, _bucket(took_s))
 
     def add_applied(self, took_s: float) -> None:
         """Record the latency of a request whose events were applied: the next answer knows them."""
-        with self._lock:
-            if len(self._applied_s) < MAX_LATENCIES:
-                self._applied_s.append(took_s)
+        self._add(ActivityKind.APPLIED_EVENTS, _bucket(took_s))
 
     def sample(self, at_s: float) -> None:
-        """End a period; the first call only starts one."""
-        started, num_events = self._counted is not None, self._num_new_events()
-        with self._lock:
-            recommendations_s, self._recommendations_s = self._recommendations_s, []
-            applied_s, self._applied_s = self._applied_s, []
+        """Store what was counted since the last call, and note the rate of events."""
+        started, num_events = self._num_events is not None, self._num_new_events()
         took_s, self._sampled_s = at_s - self._sampled_s, at_s
         if started and took_s > 0:
-            rates = (round(num_events / took_s, 3), round(len(recommendations_s) / took_s, 3))
-            times = (*_quantiles_ms(recommendations_s), *_quantiles_ms(applied_s))
-            self._samples.append(Sample(self._now_ms(), *rates, *times, self._num_waiting()))
+            self._event_rates.append((self._period(self._now_ms()), round(num_events / took_s, 3)))
+        num_waiting = self._num_waiting()
+        if num_waiting:
+            self._add(ActivityKind.WAITING_EVENTS, 0, num_waiting)
+        self._store_counted()
 
-    def columns(self) -> dict[str, list[float | int | None]]:
-        """All samples, oldest first, a list for each field."""
-        names = [field.name for field in fields(Sample)]
-        rows = [astuple(sample) for sample in list(self._samples)]
-        return {name: [row[column] for row in rows] for column, name in enumerate(names)}
+    def columns(self) -> Columns:
+        """A value for each period that all processes have stored, oldest first, a list for each field."""
+        end_ms = self._period(self._now_ms()) - self.period_ms
+        since_ms = end_ms - RETENTION_MS
+        with self._store.read() as read:
+            stored = read.activity.counts(since_ms=since_ms, before_ms=end_ms)
+        begin_ms = max(since_ms, min([self._begin_ms, *(count.start_ms for count in stored[:1])]))
+        starts = range(begin_ms, end_ms, self.period_ms)
+        by_period: dict[tuple[int, ActivityKind], dict[int, int]] = {}
+        for start_ms, kind, bucket, num in stored:
+            by_period.setdefault((start_ms, kind), {})[bucket] = num
+
+        def counts(kind: ActivityKind) -> list[Mapping[int, int]]:
+            return [by_period.get((start_ms, kind), {}) for start_ms in starts]
+
+        answers, applied = counts(ActivityKind.RECOMMENDATION), counts(ActivityKind.APPLIED_EVENTS)
+        event_rates = dict(self._event_rates)
+        return {
+            "time": [start_ms + self.period_ms for start_ms in starts],
+            "events_per_s": [event_rates.get(start_ms) for start_ms in starts],
+            "recommendations_per_s": [round(1000 * sum(nums.values()) / self.period_ms, 3) for nums in answers],
+            "recommendation_p50_ms": [_quantile_ms(nums, 0.5) for nums in answers],
+            "recommendation_p99_ms": [_quantile_ms(nums, 0.99) for nums in answers],
+            "freshness_p50_ms": [_quantile_ms(nums, 0.5) for nums in applied],
+            "freshness_p99_ms": [_quantile_ms(nums, 0.99) for nums in applied],
+            "waiting_events": [nums.get(0, 0) for nums in counts(ActivityKind.WAITING_EVENTS)],
+        }
 
     async def run(self, executor: QueryExecutor) -> None:
-        """Sample until cancelled; without the database, samples are missing."""
+        """Sample until cancelled; without the database, samples are stored later."""
         while True:
             try:
                 await executor.run(lambda: self.sample(time.monotonic()))
@@ -115,21 +125,55 @@ class ActivitySampler:
                 _log.debug("no sample: %s", error)
             except Exception:  # a bug here costs a sample, not the process
                 _log.exception("no sample")
-            await asyncio.sleep(self.period_s)
+            await asyncio.sleep(self.period_ms / 1000)
+
+    def _period(self, time_ms: int) -> int:
+        """The beginning of a time's period; the same in every process."""
+        return time_ms - time_ms % self.period_ms
+
+    def _add(self, kind: ActivityKind, bucket: int, num: int = 1) -> None:
+        name = (self._period(self._now_ms()), kind, bucket)
+        with self._lock:
+            self._counted[name] += num
+
+    def _store_counted(self) -> None:
+        """Add to the stored counts; nothing is written where nothing was counted."""
+        with self._lock:
+            counted, self._counted = self._counted, Counter()
+        if not counted:
+            return
+        try:
+            with self._store.transaction() as tx:
+                tx.activity.add([ActivityCount(*name, num) for name, num in counted.items()])
+                tx.activity.delete(before_ms=self._now_ms() - RETENTION_MS - 2 * self.period_ms)
+                tx.commit()
+        except TidewiseError:
+            with self._lock:
+                self._counted.update(counted)
+            raise
 
     def _num_new_events(self) -> int:
         """Events counted since the last call. The lower bound moves along, so that a month of buckets is summed."""
         with self._store.read() as read:
             counted = read.event_counts.total(since_ms=self._since_ms)
-            new = 0 if self._counted is None else max(0, counted - self._counted)
+            new = 0 if self._num_events is None else max(0, counted - self._num_events)
             newest_ms = read.offsets.newest_event_ms() or 0
             self._since_ms = max(0, newest_ms - LOOKBACK_MS) // BUCKET_MS * BUCKET_MS
-            self._counted = read.event_counts.total(since_ms=self._since_ms)
+            self._num_events = read.event_counts.total(since_ms=self._since_ms)
         return new
 
 
-def _quantiles_ms(times_s: list[float]) -> tuple[float | None, float | None]:
-    if not times_s:
-        return None, None
-    p50, p99 = np.quantile(times_s, (0.5, 0.99)) * 1000
-    return round(float(p50), 3), round(float(p99), 3)
+def _bucket(took_s: float) -> int:
+    """The bucket of a latency."""
+    steps = math.log(max(took_s, SHORTEST_S) / SHORTEST_S, BUCKET_RATIO)
+    return min(NUM_BUCKETS - 1, math.ceil(steps))
+
+
+def _quantile_ms(nums: Mapping[int, int], share: float) -> float | None:
+    """The latency in milliseconds that this share of requests does not exceed, within 5%; None without requests."""
+    if not nums:
+        return None
+    buckets = sorted(nums)
+    cumulated = np.cumsum([nums[bucket] for bucket in buckets])
+    bucket = buckets[int(np.searchsorted(cumulated, share * cumulated[-1]))]
+    return round(1000 * SHORTEST_S * math.pow(BUCKET_RATIO, bucket - 0.5), 4)

@@ -81,18 +81,18 @@ class StatusOut(Schema):
 
 
 class Activity(Schema):
-    """Samples as columns of the same length, oldest first."""
+    """Periods as columns of the same length, oldest first. All processes together; latencies within 5%."""
 
     time: list[int]
-    """The end of the sampling period, in milliseconds."""
-    events_per_s: list[float]
-    """Events applied to the database, by any process."""
+    """The end of the period, in milliseconds."""
+    events_per_s: list[float | None]
+    """Events applied to the database, by any process; null before the process that answers was started."""
     recommendations_per_s: list[float]
-    """Recommendations and rankings served by this process."""
+    """Recommendations and rankings served."""
     recommendation_p50_ms: list[float | None]
     recommendation_p99_ms: list[float | None]
     freshness_p50_ms: list[float | None]
-    """From posting events until the next answer knows them; null where none were posted to this process."""
+    """From posting events until the next answer knows them; null where none were posted."""
     freshness_p99_ms: list[float | None]
     waiting_events: list[int]
 

@@ -29,7 +29,17 @@ from storage.tables.history import (
     users,
     writer_offsets,
 )
-from storage.tables.operation import api_keys, audit_log, counters, leases, meta, models, promotions, vectors
+from storage.tables.operation import (
+    activity_counts,
+    api_keys,
+    audit_log,
+    counters,
+    leases,
+    meta,
+    models,
+    promotions,
+    vectors,
+)
 from storage.tables.outcomes import (
     answer_origins,
     answers,
@@ -41,6 +51,7 @@ from storage.tables.outcomes import (
 )
 
 __all__ = [
+    "activity_counts",
     "answer_origins",
     "answers",
     "api_keys",

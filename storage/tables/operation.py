@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, Table, Text, text
+from sqlalchemy import BigInteger, Column, Double, Index, LargeBinary, SmallInteger, Table, Text, text
 
 from storage.tables.base import Name, key, metadata
 
@@ -84,6 +84,17 @@ audit_log = Table(
     Column("action", Text, nullable=False),
     Column("target", Text, nullable=False),  # names no user: erasure covers this table
     sqlite_autoincrement=True,
+)
+
+# Of short periods of the last hour; the API processes add up what they count.
+activity_counts = Table(
+    "activity_counts",
+    metadata,
+    Column("start_ms", BigInteger, primary_key=True, autoincrement=False),
+    Column("kind", SmallInteger, primary_key=True, autoincrement=False),
+    Column("bucket", SmallInteger, primary_key=True, autoincrement=False),  # of the latency
+    Column("num", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 meta = Table(

@@ -90,6 +90,7 @@ class Data:
     experiments: list[DefinitionRevision] = field(default_factory=list)
     segments: list[DefinitionRevision] = field(default_factory=list)
     leases: dict[str, LeaseRecord] = field(default_factory=dict)
+    activity: dict[tuple[int, int, int], int] = field(default_factory=dict)  # (start, kind, bucket) -> requests
     audit: list[AuditEntry] = field(default_factory=list)
     keys: list[ApiKey] = field(default_factory=list)
     vectors: dict[tuple[int, str], tuple[str, int, FloatArray]] = field(default_factory=dict)  # (user, version)

@@ -25,6 +25,7 @@ class UpProcess:
 
     def __init__(self, folder: Path, *, options: Sequence[str] = (), prefix: Sequence[str] = ()) -> None:
         own = [sys.executable, "-P", "-m", "tidewise", "up", "--data", str(folder), "--port", "0", "--no-train"]
+        own += ["--processes", "1"]  # starts in half the CPU time of the default; `options` may ask for more
         self._command = [*prefix, *own, *options]
         self._logs = folder.parent
         self._starts = 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from core.catalogue.filters import filter_in
+from core.cores import num_cores
 from core.errors import InvalidInput
 from core.events.interactions import check_time_ms
 from core.interests.user_interest import UserInterest
@@ -77,7 +77,7 @@ def recommend(
         )
         if user is None or out is not None:
             assert out is not None
-            _write_lists(system, request, out, processes or len(os.sched_getaffinity(0)), json_=json_)
+            _write_lists(system, request, out, processes or num_cores(), json_=json_)
             return
         answer = system.recommender.recommend(user, request)
         with system.store.read() as read:

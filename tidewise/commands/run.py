@@ -15,9 +15,11 @@ Port = Annotated[
     int | None, typer.Option(help="Port to listen on (default: 8080; 0: any free port).", show_default=False)
 ]
 
-Processes = Annotated[
-    int | None,
-    typer.Option(help="API processes on the port (default: 1; 0: one per core).", show_default=False),
+UpProcesses = Annotated[
+    int | None, typer.Option(min=0, help="API processes on the port (default: one per core).", show_default=False)
+]
+ServeProcesses = Annotated[
+    int | None, typer.Option(min=0, help="API processes on the port (default: 1).", show_default=False)
 ]
 
 DEMO_SETTINGS = {
@@ -41,7 +43,7 @@ def up(
     config: Config = None,
     host: Host = None,
     port: Port = None,
-    processes: Processes = None,
+    processes: UpProcesses = None,
     train: Annotated[bool, typer.Option(help="Train the first model once enough events exist.")] = True,
     set_: Set = None,
 ) -> None:
@@ -67,7 +69,7 @@ def serve(
     config: Config = None,
     host: Host = None,
     port: Port = None,
-    processes: Processes = None,
+    processes: ServeProcesses = None,
     kafka: Kafka = None,
     set_: Set = None,
 ) -> None:

@@ -57,7 +57,7 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
     port = choose_port(options)
     is_new = prepare(settings, console, num_users=options.num_users)
     url, log = f"http://127.0.0.1:{port}", settings.data.folder / "up.log"
-    arguments = ["up", *options.arguments, "--port", str(port)]
+    arguments = ["up", *options.arguments, "--port", str(port), "--processes", "1"]  # enough for a small shop
     with ExitStack() as stack:
         server = stack.enter_context(running(arguments, log=log))
         season_days = SEASON_DAYS if is_new else LIVE_DAYS

@@ -16,6 +16,7 @@ from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from core.cores import num_cores
 from tidewise.bootstrap import System, open_system
 from tidewise.data_folder import hold
 from tidewise.metrics.monitor import MonitorCollector, StoredDriftCollector
@@ -60,7 +61,8 @@ def run_up(
     models are trained.
     """
     use_log_format(settings.log.format)
-    supervised = settings.server.num_processes > 1
+    num_processes = settings.server.processes or num_cores()
+    supervised = num_processes > 1
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
         system = stack.enter_context(open_system(settings, recommends=not supervised))
@@ -68,7 +70,7 @@ def run_up(
             start_learning(stack, system, arguments=arguments, variables=variables)
         if supervised:
             monitors = [Role("monitor", partial(_monitor_process, settings))] if can_monitor(settings) else []
-            _supervise(settings, partial(_api_process, monitored=bool(monitors)), monitors, on_bound)
+            _supervise(settings, partial(_api_process, monitored=bool(monitors)), num_processes, monitors, on_bound)
         else:
             monitor = start_monitor(stack, system)
             collectors = [MonitorCollector(system.store, monitor, clock=system.clock)] if monitor else []
@@ -81,9 +83,9 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
     Events go to Kafka if the settings name it, for workers to apply, otherwise into the database.
     """
     use_log_format(settings.log.format)
-    if settings.server.num_processes > 1:
+    if settings.server.processes > 1:
         open_system(settings).close()  # one process migrates a new database
-        _supervise(settings, partial(_api_process, publishes=True), [], on_bound)
+        _supervise(settings, partial(_api_process, publishes=True), settings.server.processes, [], on_bound)
         return
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings, recommends=True))
@@ -91,7 +93,11 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
 
 
 def _supervise(
-    settings: Settings, run: Callable[[Settings, Announce], None], others: Sequence[Role], on_bound: OnBound
+    settings: Settings,
+    run: Callable[[Settings, Announce], None],
+    num_processes: int,
+    others: Sequence[Role],
+    on_bound: OnBound,
 ) -> None:
     """Run API processes that share the port, and others, until a signal; a process that dies is started again."""
     from serving.http.security import check_exposure
@@ -103,7 +109,7 @@ def _supervise(
     with TemporaryDirectory(prefix="tidewise-metrics-") as folder, reserved_port(host, settings.server.port) as port:
         os.environ[METRICS_FOLDER_VARIABLE] = folder
         own = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
-        apis = [Role(f"api-{number + 1}", partial(run, own)) for number in range(settings.server.num_processes)]
+        apis = [Role(f"api-{number + 1}", partial(run, own)) for number in range(num_processes)]
         Supervisor([*apis, *others], on_ready=lambda: on_bound(host, port), preloaded=PRELOADED).run()
 
 

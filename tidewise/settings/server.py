@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from pathlib import Path
 from typing import Self
 
@@ -19,8 +18,9 @@ class ServerSettings(Section):
     """The address to listen on; any other than loopback needs `server.api_key`."""
     port: int = Field(8080, ge=0, le=65535)
     """The port to listen on; 0: any free port."""
-    processes: int = Field(1, ge=0)
-    """How many API processes share the port; 0: one per core. With more than one, the drift monitor has its own."""
+    processes: int = Field(0, ge=0)
+    """How many API processes share the port; 0: of `tidewise up` one per core, of `tidewise serve` one. With more than
+    one, the drift monitor has a process of its own."""
     api_key: SecretStr | None = None
     """The API key with all rights (at least 16 printable ASCII characters); empty: no authentication."""
     write_key: SecretStr | None = None
@@ -42,11 +42,6 @@ class ServerSettings(Section):
     def origins(self) -> tuple[str, ...]:
         """`cors_origins` as a list."""
         return split_names(self.cors_origins)
-
-    @property
-    def num_processes(self) -> int:
-        """How many API processes to run."""
-        return self.processes or len(os.sched_getaffinity(0))
 
     @field_validator("api_key", "write_key", "read_key")
     @classmethod

@@ -5,7 +5,6 @@ Used by `tidewise train` and by `tidewise learn`, which `tidewise up` runs as a 
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from core.catalogue.items import Catalogue
 from core.clock import WallClock
+from core.cores import num_cores
 from core.errors import NotReady
 from core.learn.cycle import Force, LearningCycle, TrainingByHand
 from core.learn.tasks import Task
@@ -78,7 +78,7 @@ def prepare_training(system: System) -> None:
     from model.training.threads import limit_threads
 
     # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
-    limit_threads(system.settings.train.threads or max(1, (os.cpu_count() or 1) - 1))
+    limit_threads(system.settings.train.threads or max(1, num_cores() - 1))
     name_text_topics(system.store)
 
 

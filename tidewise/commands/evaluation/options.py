@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.cores import num_cores
 from core.events.history import WindowShape
 from tidewise.commands.files.file_options import FORMATS_HELP, FileOptions
 from tidewise.files import time_zone
@@ -106,7 +106,7 @@ class EvaluationRequest(FileOptions):
         from model.evaluation.networks import device_of, precision_of
         from model.training.threads import limit_threads
 
-        limit_threads(self.threads or max(1, (os.cpu_count() or 1) - 1))
+        limit_threads(self.threads or max(1, num_cores() - 1))
         device = device_of(self.device)
         return Budget(
             epochs=self.epochs,

@@ -104,7 +104,7 @@ function last(values) {
 
 // The mean of the last minute.
 export function lastMinuteMean(values) {
-  const minute = values.slice(-60 / PERIOD_S);
+  const minute = values.slice(-60 / PERIOD_S).filter((value) => value !== null);
   return minute.length ? minute.reduce((sum, value) => sum + value, 0) / minute.length : 0;
 }
 
