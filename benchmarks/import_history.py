@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from benchmarks.report import percentiles, publish
 from core.clock import WallClock
@@ -104,7 +104,9 @@ class ImportRun:
             return len(view.events.columns(type_codes=EventTypes().flagged("window")))
 
     def _source(self) -> RowReader:
-        return text_rows(self._name, io.BytesIO(self._content), FileFormat(), kind="tsv", size=len(self._content))
+        return text_rows(
+            self._name, cast(io.RawIOBase, io.BytesIO(self._content)), FileFormat(), kind="tsv", size=len(self._content)
+        )
 
 
 def timed(work: Callable[[], Found]) -> tuple[Found, float]:

@@ -51,7 +51,7 @@ def scores_of(shop: Shop) -> tuple[list[float], list[tuple[float, int]]]:
 
 def main() -> None:
     """Measure and publish."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[7, 8, 9])
     unmoved: list[float] = []
     moved: list[tuple[float, int]] = []

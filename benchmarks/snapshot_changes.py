@@ -28,7 +28,7 @@ from core.ports.store import Store
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.records.stored import ModelRecord
 from core.transitions.counts import CountRules
-from index.exact import ExactIndex
+from index.live import LiveIndex
 from storage import open_store
 
 BATCH = 20_000
@@ -61,7 +61,7 @@ def measured(store: Store, num_items: int) -> dict[str, float]:
     snapshots = SnapshotManager(
         store,
         load=no_model,  # type: ignore[arg-type]
-        build=ExactIndex,
+        build=LiveIndex.flat,
         shape=WindowShape(),
         count_rules=CountRules(),
     )

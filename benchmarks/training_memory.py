@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.report import publish
 from core.catalogue.items import Item
+from core.clock import DAY_MS
 from core.lease import NoLease
 from core.records.stored import EventRow
 from storage import SqlStore
@@ -32,7 +33,7 @@ from tidewise.training.learning import learning_cycle
 EVENTS_PER_USER = 50
 CHUNK = 100_000
 START_MS = 1_600_000_000_000
-PERIOD_MS = 300 * 86_400_000
+PERIOD_MS = 300 * DAY_MS
 
 
 def fill(store: SqlStore, *, num_events: int, num_items: int, seed: int) -> None:
@@ -49,7 +50,7 @@ def fill(store: SqlStore, *, num_events: int, num_items: int, seed: int) -> None
     for first in range(0, num_events, CHUNK):
         numbers = np.arange(first, min(first + CHUNK, num_events))
         users, ranks = numbers // EVENTS_PER_USER + 1, numbers % EVENTS_PER_USER
-        times_ms = START_MS + ranks * (PERIOD_MS // EVENTS_PER_USER) + rng.integers(0, 86_400_000, len(numbers))
+        times_ms = START_MS + ranks * (PERIOD_MS // EVENTS_PER_USER) + rng.integers(0, DAY_MS, len(numbers))
         chosen = keys[(num_items * rng.random(len(numbers)) ** 2).astype(np.int64)]
         columns = (numbers.tolist(), users.tolist(), chosen.tolist(), times_ms.tolist(), ranks.tolist())
         rows = [

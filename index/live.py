@@ -19,7 +19,7 @@ from index.quantised import QuantisedIndex
 from index.recall import RECALL_BOUND
 
 EXACT_SIZE = 20_000  # items: up to here a scan of all vectors takes less than half a millisecond
-WORN_SHARE = 0.5  # of the main part: with more rows gone, over half of each scan is wasted
+GONE_SHARE = 0.5  # of the main part: with more rows gone, over half of each scan is wasted
 MIN_QUERIES = 32  # fewer measure recall too inexactly: item vectors then serve as queries
 NUM_SAMPLED = 256
 
@@ -77,10 +77,10 @@ class LiveIndex:
         return self.quantised is not None
 
     @property
-    def is_worn(self) -> bool:
+    def needs_compaction(self) -> bool:
         """Whether `compacted` would make searches faster."""
         is_unbuilt = self.recall is None and len(self.exact) > EXACT_SIZE
-        return is_unbuilt or len(self.delta) > EXACT_SIZE or len(self.gone) > WORN_SHARE * len(self.exact)
+        return is_unbuilt or len(self.delta) > EXACT_SIZE or len(self.gone) > GONE_SHARE * len(self.exact)
 
     def changed(self, rows: IntArray, vectors: FloatArray, *, removed: IntArray = NO_ROWS) -> LiveIndex:
         """With new vectors (K, D) of ascending rows, and without the removed rows."""

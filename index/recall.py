@@ -13,7 +13,7 @@ RECALL_BOUND = 0.99  # an approximate index below it does not serve
 ROUNDING = 1e-5  # by which exact scores of two kernels differ, relative to the score
 
 
-class Searched(Protocol):
+class Searchable(Protocol):
     """A part of an index."""
 
     def search(self, query: FloatArray, n: int, *, allowed: BoolArray | None = None) -> tuple[IntArray, FloatArray]:
@@ -30,7 +30,7 @@ class RecallSample:
     @classmethod
     def of(
         cls,
-        exact: Searched,
+        exact: Searchable,
         queries: FloatArray,
         *,
         n: int = RECALL_AT,
@@ -45,7 +45,7 @@ class RecallSample:
                     searches.append((query, allowed, len(scores), float(scores[-1])))
         return cls(searches)
 
-    def recall(self, index: Searched) -> float:
+    def recall(self, index: Searchable) -> float:
         """The share of the best items that an index of the same rows finds; items that tie with the last one count."""
         num_found = num_wanted = 0
         for query, allowed, num, last_score in self.searches:

@@ -230,9 +230,9 @@ class AxisBundle:
 
 
 class BruteForceIndex:
-    """`core.ports.index.ItemIndex` in few lines of numpy: the oracle. `is_worn` as a test sets it."""
+    """`core.ports.index.ItemIndex` in few lines of numpy: the oracle. `needs_compaction` as a test sets it."""
 
-    is_approximate, recall, is_worn = False, None, False
+    is_approximate, recall, needs_compaction = False, None, False
 
     def __init__(self, rows: IntArray, vectors: FloatArray) -> None:
         self._rows, self._vectors = rows, vectors

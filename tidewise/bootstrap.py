@@ -92,7 +92,7 @@ def open_system(settings: Settings, *, check_meta: bool = True, recommends: bool
     try:
         settings = _with_stored_clock(settings, store)
         if check_meta:
-            agree_on_meta(store, settings)
+            check_metadata(store, settings)
         return _wire(settings, store, recommends=recommends)
     except BaseException:
         store.close()
@@ -192,7 +192,7 @@ def meta_of(settings: Settings) -> dict[str, str]:
     }
 
 
-def agree_on_meta(store: Store, settings: Settings) -> None:
+def check_metadata(store: Store, settings: Settings) -> None:
     """Write the settings' meta into a new database; raise `StoreMismatch` where an old one disagrees."""
     expected = meta_of(settings)
     with store.read() as read:

@@ -23,7 +23,7 @@ from typing import Literal
 # They set the size of native thread pools.
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 CHATTY_LOGGERS = ("httpx", "httpcore", "uvicorn.error", "alembic", "faiss", "kafka", "aiokafka", "faust", "mode")
-TURN_S = 0.0005  # how long a thread keeps the interpreter lock (GIL) while others wait for it
+SWITCH_INTERVAL_S = 0.0005  # how long a thread keeps the interpreter lock (GIL) while others wait for it
 LOW_PRIORITY = 5  # niceness of a process that works beside those that answer or commit
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
@@ -50,13 +50,13 @@ def freeze_gc() -> None:
     gc.freeze()
 
 
-def shorten_turns() -> None:
+def set_switch_interval() -> None:
     """Let a thread that computes give way to requests after half a millisecond, instead of Python's 5 ms.
 
     An answer waits for the interpreter lock (GIL) after each query and each longer numpy call: beside the monitor's
     start, p50 61 -> 30 ms and p99 283 -> 99 ms, at the cost of 5% more CPU where 8 clients ask and nothing computes.
     """
-    sys.setswitchinterval(TURN_S)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
 class JsonFormatter(logging.Formatter):

@@ -30,6 +30,7 @@ from benchmarks.faults.shoppers import Shoppers
 from benchmarks.faults.system import DistributedSystem, shop, system
 from benchmarks.faults.traffic import ApiClients, EventStream, Probes, sending, with_long_timeout
 from benchmarks.report import publish
+from core.clock import DAY_MS
 from tidewise.processes.kafka import kafka_settings
 
 FULL = {
@@ -86,7 +87,7 @@ def run(
         with recorded(timeouts):
             campaign.probes.recovery_s(time.monotonic())  # after all other events of each partition
     records = LedgerRecords.read([stream.ledger, probe_ledger, *clients.ledgers])
-    shape, half_life_ms = settings.window, settings.popularity.half_life_days * 86_400_000
+    shape, half_life_ms = settings.window, settings.popularity.half_life_days * DAY_MS
     violations = compare(
         records,
         Stored.read(target.database.url).without(NAMES),

@@ -28,7 +28,7 @@ FAST = replace(FineTuningPlan(), learning_rate=30 * FineTuningPlan().learning_ra
 class CollapsedModel:
     """A model that recommends the most popular items to every user."""
 
-    version, width = "collapsed", 2
+    version, width, blend = "collapsed", 2, None
 
     def __init__(self, counts: IntArray, window: WindowShape) -> None:
         self._counts, self.window = counts.astype(np.float32), window
@@ -49,6 +49,10 @@ class CollapsedModel:
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         """At any time."""
         return vectors
+
+    def rebind(self, catalogue: Catalogue, rows: IntArray) -> CollapsedModel:
+        """The same for any catalogue."""
+        return self
 
     def repeats(self, history: History) -> None:
         """Nothing is added."""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.streaming.__main__ import servers
+from benchmarks.streaming.servers import servers
 from stream.kafka.admin import ensure_topics
 from tidewise.bootstrap import System, open_system
 from tidewise.demo.demo import prepare

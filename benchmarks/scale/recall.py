@@ -30,7 +30,7 @@ FILTERS: Mapping[str, Filter] = {
 def compacted(system: System) -> ServingSnapshot:
     """The snapshot once its index is built as it will be."""
     system.snapshots.refresh()
-    while (model := system.snapshots.current().model) is not None and model.index.is_worn:
+    while (model := system.snapshots.current().model) is not None and model.index.needs_compaction:
         time.sleep(POLL_S)
         system.snapshots.refresh()
     return system.snapshots.current()

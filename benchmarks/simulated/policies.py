@@ -43,7 +43,8 @@ def softmax_policy(random: np.random.Generator, sharpness: float) -> DoubleArray
 def exploring(policy: DoubleArray, share: float) -> DoubleArray:
     """The policy's first choice in each slot, but a random item in a share of slots."""
     first = np.arange(NUM_ITEMS) == policy.argmax(axis=2)[:, :, None]
-    return (1 - share) * first + share / NUM_ITEMS
+    explored: DoubleArray = (1 - share) * first + share / NUM_ITEMS
+    return explored
 
 
 def log_of(

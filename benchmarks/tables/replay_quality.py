@@ -118,7 +118,8 @@ class NextItemCounts:
         popular = self._popularity.scores(last_row)
         if last_row is None:
             return popular
-        return self._counts[last_row] + popular / (popular.max() * 2 + 1e-300)
+        scores: FloatArray = self._counts[last_row] + popular / (popular.max() * 2 + 1e-300)
+        return scores
 
     def apply(self, row: int, last_row: int | None, time_ms: int) -> None:
         """Count one event."""
@@ -213,7 +214,7 @@ def main() -> None:
     half_life = choose_half_life(log, options.from_ms, len(catalogue), sampler(min(1.0, options.share, 0.2)))
     origin_ms = int(columns.times_ms.min())
     popularity = Popularity(len(catalogue), half_life_days=half_life, origin_ms=origin_ms)
-    arms = {"popularity": popularity, "co-occurrence": NextItemCounts(len(catalogue), popularity)}
+    arms: dict[str, Arm] = {"popularity": popularity, "co-occurrence": NextItemCounts(len(catalogue), popularity)}
     ranks = score_baseline(log, set(events.tolist()), arms, len(log.in_time))
     ranks["model"] = score_model(log, events, encoder, numbered, system.shape)
     for kind, model_ranks in ranks["model"].items():

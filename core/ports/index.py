@@ -25,7 +25,7 @@ class ItemIndex(Protocol):
         ...
 
     @property
-    def is_worn(self) -> bool:
+    def needs_compaction(self) -> bool:
         """Whether so much has changed since the last build that `compacted` would make searches faster."""
         ...
 
@@ -70,6 +70,6 @@ class IndexBuilder(Protocol):
     def __call__(self, rows: IntArray, vectors: FloatArray) -> ItemIndex:
         """An index of (N, D) `vectors`, shared and not copied, that answers with (N,) ascending `rows`.
 
-        Ready in the time of a copy; a large one is worn from the start, until it is compacted.
+        Ready in the time of a copy; a large one needs compaction from the start.
         """
         ...

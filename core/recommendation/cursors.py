@@ -15,10 +15,11 @@ from typing import Any, get_args
 
 import numpy as np
 
+from core.clock import DAY_MS
 from core.errors import InvalidInput
 from core.recommendation.requests import ReasonKind, RestOfList
 
-LIFETIME_MS = 24 * 3_600_000
+LIFETIME_MS = DAY_MS
 KINDS: tuple[ReasonKind | None, ...] = (None, *get_args(ReasonKind))
 ABOUT = ("subject", "start_ms", "source", "reason", "model_version", "scenario", "arm", "exclude_seen")
 MAC_BYTES = 16

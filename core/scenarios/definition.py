@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from core.catalogue.filters import ITEM_ID, Filter, filter_of
+from core.clock import DAY_MS
 from core.errors import InvalidInput
 from core.events.interactions import check_id, shorten
 from core.json_fields import check_description, choice, entries, number, object_fields, optional_number, whole_number
 from core.scenarios.scenario import Boost, Cap, Exploration, Fallback, Pin, Scenario
 
-DAY_MS = 86_400_000
 MAX_N, MAX_POSITION = 500, 100
 MAX_BOOSTS, MAX_PINS, MAX_CAPS = 16, 32, 4
 MAX_POOL = 1_000

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core.catalogue.filters import Filter
+from core.clock import DAY_MS
 from core.users.conditions import Holds, depends_on_user, for_user
 
 Fallback = Literal["popular", "latest", "none"]
@@ -55,7 +56,7 @@ class Exploration:
     share: float
     pool: int = 100
     new_share: float = 0.5
-    new_ms: int = 30 * 86_400_000
+    new_ms: int = 30 * DAY_MS
     new_items: int = 0
 
 

@@ -29,7 +29,7 @@ from core.records.stored import WriterPosition
 from core.topics import OTHERS
 from storage import open_store
 from storage.migrate import MIGRATIONS
-from tidewise.bootstrap import agree_on_meta
+from tidewise.bootstrap import check_metadata
 from tidewise.cli import app
 from tidewise.settings.schema import Settings
 
@@ -183,7 +183,7 @@ def test_an_upgraded_database_with_events_needs_a_rebuild(old_database: OldDatab
     with closing(open_store(old_database.url)) as store:
         outcome = nullcontext() if not num_events else pytest.raises(StoreMismatch, match="run `tidewise rebuild`")
         with outcome:
-            agree_on_meta(store, Settings())
+            check_metadata(store, Settings())
 
 
 def test_a_shop_made_by_version_0_1_is_upgraded_with_its_events(tmp_path: Path) -> None:

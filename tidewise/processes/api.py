@@ -20,7 +20,7 @@ from core.cores import num_cores
 from tidewise.bootstrap import System, open_system
 from tidewise.data_folder import hold
 from tidewise.metrics.monitor import MonitorCollector, StoredDriftCollector
-from tidewise.process_setup import LOW_PRIORITY, freeze_gc, shorten_turns, use_log_format
+from tidewise.process_setup import LOW_PRIORITY, freeze_gc, set_switch_interval, use_log_format
 from tidewise.processes.api_services import api_services
 from tidewise.processes.encoding import start_encoding
 from tidewise.processes.kafka import open_log
@@ -150,7 +150,7 @@ def _serve(
     )
     app = create_app(services)
     freeze_gc()
-    shorten_turns()
+    set_switch_interval()
     server = system.settings.server
     tls = Tls(server.tls_certificate, server.tls_key) if server.tls_certificate else None
     serve(app, host=server.host, port=server.port, on_bound=on_bound, shares_port=shares_port, tls=tls)

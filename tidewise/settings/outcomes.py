@@ -7,13 +7,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
+from core.clock import HOUR_MS
 from core.outcomes.attribution import DEFAULT_OUTCOME_TYPES, OutcomeType
 from core.outcomes.retention import Retention
 from core.outcomes.shown_items import NEW_ITEM_DAYS
 from core.records.outcomes import Measure
 from tidewise.settings.section import Amount, Count, Section
-
-HOUR_MS = 3_600_000
 
 
 class OutcomeTypeSettings(Section):

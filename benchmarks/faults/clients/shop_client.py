@@ -14,10 +14,10 @@ import httpx
 from benchmarks.faults.clients.calls import Calls, Json, Outages
 from benchmarks.faults.clients.promises import Promises, Shown
 from benchmarks.faults.clients.work import StoppableWork
+from core.clock import DAY_MS
 
 NUM_USERS, LARGEST_BATCH = 4, 20
 GIVES_UP, REPEATED, LATE = 0.05, 0.1, 0.2  # of each batch, each batch, each event
-DAY_MS = 86_400_000
 KINDS = ("view", "view", "click", "cart", "purchase", "dislike")
 EXPERIMENT_SCENARIO = "campaign"
 EVENTS = "/v1/interactions?wait=applied"

@@ -18,10 +18,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.faults.campaign import report
 from benchmarks.faults.embedded.campaign import run_round, settings_in
@@ -62,7 +63,7 @@ def main() -> int:
     return int(any(figures["violations"].values()))
 
 
-def finished_rounds(path: Path, *, seed: int) -> dict[int, dict[str, object]]:
+def finished_rounds(path: Path, *, seed: int) -> dict[int, dict[str, Any]]:
     """The rounds of a seed in the file of figures, by number."""
     if not path.exists():
         return {}
@@ -70,14 +71,14 @@ def finished_rounds(path: Path, *, seed: int) -> dict[int, dict[str, object]]:
     return {entry["round"]: entry for entry in entries if entry["seed"] == seed}
 
 
-def summary(rounds: Sequence[dict[str, object]]) -> dict[str, object]:
+def summary(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The figures of all rounds: recoveries by what was hit alone, longest outages, and violations."""
-    by_hit, violations = defaultdict(list), defaultdict(int)
+    by_hit: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    violations: Counter[str] = Counter()
     for entry in rounds:
         for incident in entry["incidents"]:
             by_hit[incident["hit"] if " + " not in incident["hit"] else "two faults"].append(incident)
-        for name, num in entry["violations"].items():
-            violations[name] += num
+        violations.update(entry["violations"])
     return {
         "incidents": sum(map(len, by_hit.values())),
         "events acknowledged": sum(entry["num_events"] for entry in rounds),

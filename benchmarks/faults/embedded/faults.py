@@ -78,13 +78,13 @@ def cause(incident: Incident, server: SupervisedServer, operator: Operator, rng:
 
 def _cause(
     fault: Fault, server: SupervisedServer, operator: Operator, rng: random.Random
-) -> tuple[str, Callable[[], None] | None]:
+) -> tuple[str, Callable[[], object] | None]:
     """What was hit, and how the fault ends."""
     if fault.kind in ("full disk", "wrong clock"):
         shift_s = rng.uniform(EARLIEST_S, LATEST_S)
         lasting = server.full_disk() if fault.kind == "full disk" else server.wrong_clock(shift_s)
         lasting.__enter__()
-        return fault.kind, lambda: lasting.__exit__(None, None, None) and None
+        return fault.kind, lambda: lasting.__exit__(None, None, None)
     if fault.target == "command":
         found = operator.command()
         if found is None:

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.faults.clients.calls import Calls, Outages
 from benchmarks.faults.clients.shop_client import now_ms
@@ -88,7 +89,7 @@ class Operator(StoppableWork):
         self._until_done("import", ["import", "--events", str(path), "--columns", IMPORTED_COLUMNS])
         self.imported |= {row["event_id"]: (row["user_id"], row["item_id"], row["time"]) for row in rows}
 
-    def _row(self, event_id: str) -> dict[str, object]:
+    def _row(self, event_id: str) -> dict[str, Any]:
         user_id, item_id = f"imported-{self._rng.randrange(50)}", self._rng.choice(self._items)
         return {"event_id": event_id, "user_id": user_id, "item_id": item_id, "type": "view", "time": now_ms()}
 

@@ -48,7 +48,7 @@ class BoundModel:
     @property
     def is_settled(self) -> bool:
         """Whether the indexes are built as they will stay."""
-        return not self.index.is_worn and not self.similar.is_worn
+        return not self.index.needs_compaction and not self.similar.needs_compaction
 
     def arrays(self, num_items: int) -> Arrays:
         """What `ModelBinder.restore` reads: the vectors of N items with room for more, the mean, and both indexes."""

@@ -54,7 +54,7 @@ class IndexKeeper:
         self._lock = Lock()
         self._since: list[IndexChange] | None = None  # the changes since the compaction in progress began
         self._has_failed = False
-        self._compact_if_worn()
+        self._compact_if_needed()
 
     @property
     def index(self) -> ItemIndex:
@@ -67,20 +67,20 @@ class IndexKeeper:
             self._index = change.of(self._index)
             if self._since is not None:
                 self._since.append(change)
-        self._compact_if_worn()
+        self._compact_if_needed()
 
-    def _compact_if_worn(self) -> None:
+    def _compact_if_needed(self) -> None:
         with self._lock:
-            if self._since is not None or self._has_failed or not self._index.is_worn:
+            if self._since is not None or self._has_failed or not self._index.needs_compaction:
                 return
-            self._since, worn = [], self._index
-        self._run_aside(lambda: self._compact(worn))
+            self._since, old = [], self._index
+        self._run_aside(lambda: self._compact(old))
 
-    def _compact(self, worn: ItemIndex) -> None:
-        """Build the same items anew, then apply what changed meanwhile; a failure leaves the worn index serving."""
+    def _compact(self, old: ItemIndex) -> None:
+        """Build the same items anew, then apply what changed meanwhile; a failure leaves the old index serving."""
         try:
-            compacted = worn.compacted(self._queries())
-        except Exception:  # whatever it is, the worn index answers
+            compacted = old.compacted(self._queries())
+        except Exception:  # whatever it is, the old index answers
             logger.exception("the item index could not be compacted; searches stay as they are until a restart")
             with self._lock:
                 self._since, self._has_failed = None, True

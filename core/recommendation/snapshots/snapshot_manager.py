@@ -63,7 +63,7 @@ class SnapshotManager:
         self._counts: TransitionCounts | None = None
         self._popularity_position: Mapping[int, int] | None = None
         self._snapshot: ServingSnapshot | None = None
-        self._basis: ServingSnapshot | None = None  # what the next one is made from: the current or a saved one
+        self._previous: ServingSnapshot | None = None  # what the next one is made from: the current or a saved one
         self._loaded: str | None = None
         self._refreshes_since_failure = 0
         self._refreshing = Lock()
@@ -83,8 +83,8 @@ class SnapshotManager:
         with self._refreshing:
             with self._store.read() as read:
                 champion = read.models.champion()
-                if self._basis is None and champion is not None:
-                    self._basis = self._restored(read, champion)
+                if self._previous is None and champion is not None:
+                    self._previous = self._restored(read, champion)
                 versions = self._arm_versions()
                 arms = [record for record in read.models.all() if record.version in versions] if versions else []
                 catalogue = self._read_catalogue(read)
@@ -110,12 +110,12 @@ class SnapshotManager:
 
     def _read_catalogue(self, read: ReadTransaction) -> Catalogue:
         """The catalogue now: the old one, if it is unchanged, else made from it and the items that changed."""
-        old = self._basis.catalogue if self._basis else None
+        old = self._previous.catalogue if self._previous else None
         if old is None:
             return read.items.catalogue(include_uncatalogued=self._include_uncatalogued)
         newest_key = int(old.keys.max(initial=0)) - (SPARE_KEYS if self._snapshot is None else 0)
-        is_stub_new = read.items.newest_key() > newest_key  # users are encoded with it, though nobody is shown it
-        if read.items.revision() == old.revision and not is_stub_new:
+        has_new_items = read.items.newest_key() > newest_key  # users are encoded with it, though nobody is shown it
+        if read.items.revision() == old.revision and not has_new_items:
             return old
         changes = read.items.changes(
             revision=old.revision, newest_key=newest_key, include_uncatalogued=self._include_uncatalogued
@@ -124,9 +124,9 @@ class SnapshotManager:
 
     def _popularity(self, read: ReadTransaction, changes: PopularityChanges, catalogue: Catalogue) -> DoubleArray:
         """(n,) popularity now: the old array, if nothing changed, else a copy with what changed."""
-        if self._basis is None or changes.restarted:
+        if self._previous is None or changes.restarted:
             return by_row(catalogue, changes.item_keys, changes.scores)
-        popularity = extended_popularity(read, self._basis.catalogue, self._basis.popularity, catalogue)
+        popularity = extended_popularity(read, self._previous.catalogue, self._previous.popularity, catalogue)
         rows = catalogue.rows(changes.item_keys)
         if (rows >= 0).any():
             popularity = popularity.copy()
@@ -142,7 +142,7 @@ class SnapshotManager:
         counted: bool,
     ) -> bool:
         """Build the next snapshot and switch to it; whether the catalogue or the model changed."""
-        old = self._basis
+        old = self._previous
         changed = old is None or catalogue is not old.catalogue
         adopted = self._adopt(champion, catalogue)
         model = adopted or (old.model if old else None)
@@ -155,7 +155,7 @@ class SnapshotManager:
         if old is not None and model is not None and (old.model is None or old.model.version != model.version):
             self.before_switch(snapshot)
         changed = changed or self._snapshot is None
-        self._snapshot = self._basis = snapshot
+        self._snapshot = self._previous = snapshot
         return changed or adopted is not None
 
     def _arm_snapshots(

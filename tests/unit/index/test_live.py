@@ -91,9 +91,9 @@ def test_an_approximate_index_keeps_its_recall_through_changes(seed: int) -> Non
 @pytest.mark.usefixtures("_approximate_from_1000")
 def test_a_large_index_is_exact_until_it_is_compacted() -> None:
     flat = LiveIndex.flat(np.arange(1_500), items(1_500))
-    assert (flat.is_worn, flat.is_approximate, flat.recall) == (True, False, None)
+    assert (flat.needs_compaction, flat.is_approximate, flat.recall) == (True, False, None)
     compacted = flat.compacted(queries(64))
-    assert (compacted.is_worn, compacted.is_approximate) == (False, True)
+    assert (compacted.needs_compaction, compacted.is_approximate) == (False, True)
     assert compacted.recall is not None
     assert compacted.recall >= RECALL_BOUND
 
@@ -102,7 +102,7 @@ def test_a_large_index_is_exact_until_it_is_compacted() -> None:
 def test_below_its_bound_of_recall_the_index_stays_exact(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "RECALL_BOUND", 1.1)
     index = LiveIndex.flat(np.arange(1_500), items(1_500)).compacted(queries(64))
-    assert (index.is_approximate, index.is_worn) == (False, False)
+    assert (index.is_approximate, index.needs_compaction) == (False, False)
     assert index.recall is not None
 
 
@@ -114,12 +114,12 @@ def test_without_queries_recall_is_measured_on_the_vectors_themselves() -> None:
 
 def test_a_small_index_stays_exact_and_is_never_worn_by_few_changes() -> None:
     index = LiveIndex.flat(np.arange(100), items(100)).changed(np.array([3]), items(1), removed=np.array([5]))
-    assert (index.is_worn, index.compacted().is_approximate, len(index.compacted())) == (False, False, 99)
+    assert (index.needs_compaction, index.compacted().is_approximate, len(index.compacted())) == (False, False, 99)
 
 
 def test_many_removals_wear_an_index() -> None:
     index = LiveIndex.flat(np.arange(100), items(100)).changed(NO_ROWS, items(0), removed=np.arange(51))
-    assert index.is_worn
+    assert index.needs_compaction
 
 
 def test_removed_rows_may_lie_beyond_a_smaller_catalogue() -> None:

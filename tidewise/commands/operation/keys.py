@@ -7,15 +7,13 @@ from typing import Annotated, Literal
 import typer
 
 from core.access.key_management import create_key, revoke_key, rotate_key
-from core.clock import DAY_MS, WallClock
+from core.clock import DAY_MS, HOUR_MS, WallClock
 from core.records.api_keys import ApiKey, Scope
 from core.times import minute_text
 from tidewise.bootstrap import open_existing, open_system
 from tidewise.commands.operation.audit import audited
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.settings.schema import Settings
-
-HOUR_MS = 3_600_000
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
 

@@ -17,7 +17,7 @@ NO_ROWS = np.empty(0, np.int64)
 class WornIndex(BruteForceIndex):
     """Worn until it is compacted; notes the queries."""
 
-    is_worn = True
+    needs_compaction = True
 
     def compacted(self, queries: FloatArray | None = None) -> BruteForceIndex:
         assert queries is not None
@@ -27,7 +27,7 @@ class WornIndex(BruteForceIndex):
 class BrokenIndex(BruteForceIndex):
     """Cannot be compacted."""
 
-    is_worn = True
+    needs_compaction = True
 
     def compacted(self, queries: FloatArray | None = None) -> BruteForceIndex:
         msg = "no memory left"
@@ -66,7 +66,7 @@ def test_changes_during_a_compaction_are_in_its_result() -> None:
     assert best(kept) == [7, 0, 1]
     later.run()
     assert best(kept) == [7, 0, 1]
-    assert not kept.index.is_worn
+    assert not kept.index.needs_compaction
     assert later.waiting == []
 
 
