@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 from core.clock import DAY_MS
@@ -24,6 +24,7 @@ NEW_ITEM_MS = 7 * DAY_MS
 MAX_FACTS = 200_000  # items whose topics are cached: about 20 MB
 _GAP_EDGES_MS = tuple(edge * 1000 for edge in GAP_EDGES_S)
 _event_key = attrgetter("event_key")
+PlacedEvent = tuple[EventRow, int, ItemFacts]  # with the start of its bucket
 
 
 class DriftSampler:
@@ -99,25 +100,39 @@ def count(
     segments: EventSegments,
 ) -> dict[int, BucketCounts]:
     """The counts of new events by bucket; `before`: the states of their users before them."""
-    by_bucket: dict[int, BucketCounts] = {}
-    last_ms: dict[int, int | None] = {key: state.window.last_time_ms for key, state in before.items()}
+    ordered = sorted(rows, key=attrgetter("time_ms"))
+    placed = [(row, row.time_ms // BUCKET_MS * BUCKET_MS, facts[row.item_key]) for row in ordered]
+    by_bucket = {
+        start_ms: BucketCounts(num_events=num)
+        for start_ms, num in Counter([start_ms for _, start_ms, _ in placed]).items()
+    }
+    for (start_ms, topic), num in Counter([(start_ms, item.topic) for _, start_ms, item in placed]).items():
+        by_bucket[start_ms].topics[topic] = num
+    named = [(start_ms, name, item.topic) for row, start_ms, item in placed for name in segments.of(row)]
+    for (start_ms, name, topic), num in Counter(named).items():
+        by_bucket[start_ms].segments.setdefault(name, Counter())[topic] = num
+    for (start_ms, gap), num in Counter(_gaps(placed, before, window_codes)).items():
+        by_bucket[start_ms].gaps[gap] = num
     new_users = {key for key, state in before.items() if state.seq == 0}
-    for row in sorted(rows, key=attrgetter("time_ms")):
-        start_ms = row.time_ms // BUCKET_MS * BUCKET_MS
-        counts = by_bucket.get(start_ms) or by_bucket.setdefault(start_ms, BucketCounts())
-        counts.num_events += 1
-        topic, created_ms = facts[row.item_key]
-        counts.topics[topic] += 1
-        for name in segments.of(row):
-            counts.segments.setdefault(name, Counter())[topic] += 1
+    for row, start_ms, (_, created_ms) in placed:
         if created_ms is not None and 0 <= row.time_ms - created_ms < NEW_ITEM_MS:
-            counts.num_new_items += 1
+            by_bucket[start_ms].num_new_items += 1
         if row.user_key in new_users:
             new_users.discard(row.user_key)
-            counts.num_new_users += 1
-        if row.type_code in window_codes:
-            previous_ms = last_ms[row.user_key]
-            if previous_ms is not None and row.time_ms >= previous_ms:
-                counts.gaps[bisect_right(_GAP_EDGES_MS, row.time_ms - previous_ms)] += 1
-            last_ms[row.user_key] = row.time_ms if previous_ms is None else max(row.time_ms, previous_ms)
+            by_bucket[start_ms].num_new_users += 1
     return by_bucket
+
+
+def _gaps(
+    placed: Iterable[PlacedEvent], before: Mapping[int, UserState], window_codes: Collection[int]
+) -> Iterator[tuple[int, int]]:
+    """The bucket, and the bin of the time since the user's previous event, of each windowed event that has one."""
+    last_ms = {key: state.window.last_time_ms for key, state in before.items()}
+    for row, start_ms, _ in placed:
+        if row.type_code not in window_codes:
+            continue
+        time_ms, previous_ms = row.time_ms, last_ms[row.user_key]
+        if previous_ms is None or time_ms >= previous_ms:
+            last_ms[row.user_key] = time_ms
+            if previous_ms is not None:
+                yield start_ms, bisect_right(_GAP_EDGES_MS, time_ms - previous_ms)

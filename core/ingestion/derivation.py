@@ -61,4 +61,4 @@ class Derivation:
 
 def event_counts(rows: Sequence[EventRow]) -> Counter[tuple[int, int]]:
     """How many events there are, by bucket start (ms) and type code."""
-    return Counter((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows)
+    return Counter([(row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from core.events.interactions import EventTypes, Interaction
+from core.events.interactions import EventTypes, Interaction, event_key_of
 from core.ports.store import Transaction
 from core.records.statuses import EventStatus
 from core.records.stored import EventRow, UserState
@@ -71,24 +71,27 @@ class ResolvedBatch:
     def _number(self, tx: Transaction, events: Sequence[Interaction], types: EventTypes) -> None:
         """Number the new events in the order of the source; mark known ones as duplicates."""
         keys = [
-            event.event_key if status is EventStatus.ACCEPTED else b""
+            event_key_of(event.event_id) if status is EventStatus.ACCEPTED else b""
             for event, status in zip(events, self.statuses, strict=True)
         ]
         known = tx.events.known([key for key in keys if key])
         seqs = {state.key: state.seq for state in self._locked.values()}
+        user_keys = {user_id: state.key for user_id, state in self._locked.items()}
+        codes, item_keys, rows, user_ids = types.codes, self.item_keys, self.rows, self.user_ids
         for index, (event, key) in enumerate(zip(events, keys, strict=True)):
             if not key:
                 continue
-            user_key = self._locked[event.user_id].key
+            user_key = user_keys[event.user_id]
             if key in known:
                 self.statuses[index] = EventStatus.DUPLICATE
             else:
                 known.add(key)
                 seqs[user_key] += 1
-                type_code = types.stored_code(types.codes[event.type], event.value)
-                row = (key, user_key, self.item_keys[event.item_id], type_code, event.time_ms, seqs[user_key])
-                self.rows.append(EventRow(*row, event.value, event.context, event.recommendation_id))
-                self.user_ids.append(event.user_id)
+                code, value = codes[event.type], event.value
+                type_code = code if value is None else types.stored_code(code, value)
+                row = (key, user_key, item_keys[event.item_id], type_code, event.time_ms, seqs[user_key])
+                rows.append(EventRow(*row, value, event.context, event.recommendation_id))
+                user_ids.append(event.user_id)
             self.user_seqs[index] = seqs[user_key]
         ids = {state.key: user_id for user_id, state in self._locked.items()}  # one of those of a merged user
         self.states = {

@@ -18,6 +18,8 @@ from core.ports.store import Transaction
 from core.records.outcomes import Counts, Measure, Outcome, StoredAnswer, Wanted, answer_key_of
 from core.records.stored import EventRow
 
+MANY = 1_000  # events, as of an import: it is worth a statement to know that no answer is that old
+
 
 @dataclass(frozen=True, slots=True)
 class OutcomeType:
@@ -55,8 +57,7 @@ class Attributor:
         An event that names an answer which is not stored (yet) is remembered for `attribute_deferred`.
         """
         named: list[tuple[EventRow, bytes]] = []
-        unnamed: list[EventRow] = []
-        wanted: list[Wanted] = []
+        unnamed: list[tuple[EventRow, str]] = []
         for row, user_id in zip(rows, user_ids, strict=True):
             kind = self._types.get(row.type_code)
             if kind is None:
@@ -66,10 +67,8 @@ class Attributor:
                 if key is not None:
                     named.append((row, key))
             elif kind.window_ms:
-                unnamed.append(row)
-                wanted.append(Wanted(user_id, row.item_key, row.time_ms - kind.window_ms, row.time_ms))
-        newest = tx.answers.newest(wanted)
-        named += [(row, key) for row, key in zip(unnamed, newest, strict=True) if key is not None]
+                unnamed.append((row, user_id))
+        named += self._that_showed(tx, unnamed)
         if not named:
             return {}
         answers = tx.answers.lock(sorted({key for _, key in named}))
@@ -77,6 +76,20 @@ class Attributor:
         if missing:
             tx.outcomes.defer(missing, now_ms=self._clock.now_ms())
         return self._record(tx, writer_key, [(row, answers[key]) for row, key in named if key in answers])
+
+    def _that_showed(self, tx: Transaction, unnamed: Sequence[tuple[EventRow, str]]) -> list[tuple[EventRow, bytes]]:
+        """Events without an id, each with the key of the newest answer that it may belong to, if any."""
+        if len(unnamed) >= MANY:
+            longest_ms = max(kind.window_ms for kind in self._types.values())
+            times_ms = [row.time_ms for row, _ in unnamed]
+            if not tx.answers.any_between(min(times_ms) - longest_ms, max(times_ms)):
+                return []
+        wanted = [
+            Wanted(user_id, row.item_key, row.time_ms - self._types[row.type_code].window_ms, row.time_ms)
+            for row, user_id in unnamed
+        ]
+        newest = tx.answers.newest(wanted)
+        return [(row, key) for (row, _), key in zip(unnamed, newest, strict=True) if key is not None]
 
     def attribute_deferred(self, tx: Transaction, writer_key: int, deferred: Sequence[tuple[bytes, bytes]]) -> Counts:
         """Attribute stored events whose answers came later: pairs of event key and answer key.

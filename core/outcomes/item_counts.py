@@ -18,7 +18,8 @@ Places = Mapping[tuple[bytes, int], int]  # item key by answer key and position
 
 def item_event_counts(rows: Iterable[EventRow]) -> Counter[ItemCountKey]:
     """The numbers of events by type."""
-    return Counter(ItemCountKey(measure_of_type(row.type_code), row.time_ms // DAY_MS, row.item_key) for row in rows)
+    counted = Counter([(row.type_code, row.time_ms // DAY_MS, row.item_key) for row in rows])
+    return Counter({ItemCountKey(measure_of_type(code), day, key): num for (code, day, key), num in counted.items()})
 
 
 def item_answer_counts(answers: Iterable[StoredAnswer]) -> Counter[ItemCountKey]:

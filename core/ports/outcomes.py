@@ -18,6 +18,10 @@ class AnswerReader(Protocol):
         """Stored answers by their keys."""
         ...
 
+    def any_between(self, since_ms: int, until_ms: int) -> bool:
+        """Whether an answer was given between two times, both included."""
+        ...
+
     def newest(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
         """For each of them the key of the newest answer, None where there is none."""
         ...

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from sqlalchemy import bindparam, delete, exists, func, select, tuple_, update
+from sqlalchemy import Select, bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.clock import DAY_MS
@@ -29,15 +30,24 @@ def _lock(dialect: Dialect) -> CompilerElement:
     return rows.with_for_update()
 
 
+def _between(dialect: Dialect) -> Select[Any]:
+    """By the primary key, which begins with the time."""
+    period = (answers.c.key >= bindparam("first_key"), answers.c.key < bindparam("last_key"))
+    return select(answers.c.key).where(*period)
+
+
+def _any_between(dialect: Dialect) -> CompilerElement:
+    return _between(dialect).limit(1)
+
+
 def _that_showed(dialect: Dialect) -> CompilerElement:
     """Answers in a period that hold the bytes of an item's key, for each pair of user and item.
 
-    One look at the primary key ends it where no answer is that recent, as in an import of old events.
+    One look at the primary key ends it where no answer is that recent.
     """
     pairs = dialect.pairs("user_ids", "items", part_bytes=KEY_BYTES)
-    recent = select(answers.c.key).where(answers.c.key >= bindparam("first_key"), answers.c.key < bindparam("last_key"))
     return select(pairs.number, answers.c.time_ms, answers.c.key, answers.c.item_keys).where(
-        exists(recent.correlate(None)),
+        exists(_between(dialect).correlate(None)),
         OWNER.is_not(None),
         pairs.text == OWNER,
         answers.c.time_ms >= bindparam("since_ms"),
@@ -117,6 +127,11 @@ class AnswerRepository:
         """Stored answers by their keys."""
         rows = self._session.rows(_by_key, keys=self._session.keys(keys)) if keys else []
         return {answer.key: answer for answer in map(_answer, rows)}
+
+    def any_between(self, since_ms: int, until_ms: int) -> bool:
+        """Whether an answer was given between two times, both included."""
+        keys = {"first_key": first_key_at(since_ms), "last_key": first_key_at(until_ms + 1)}
+        return self._session.row(_any_between, **keys) is not None
 
     def newest(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
         """For each of them the key of the newest answer."""

@@ -25,6 +25,8 @@ OF_USER = columns.user_key == bindparam("user_key")
 EARLIER = tuple_(columns.time_ms, columns.user_seq) < tuple_(bindparam("time_ms"), bindparam("user_seq"))
 MAX_TIME_MS = 2**62
 NO_KEY = b""
+NUM_REQUIRED = EventRow._fields.index("value")  # columns; most events of an import have no others
+NOTHING = (None, None, None)
 
 
 def _known(dialect: Dialect) -> CompilerElement:
@@ -39,6 +41,10 @@ def _undone(dialect: Dialect) -> CompilerElement:
 
 def _insert(dialect: Dialect) -> CompilerElement:
     return dialect.insert(interactions, *EventRow._fields)
+
+
+def _insert_required(dialect: Dialect) -> CompilerElement:
+    return dialect.insert(interactions, *EventRow._fields[:NUM_REQUIRED])
 
 
 def _histories(dialect: Dialect) -> CompilerElement:
@@ -118,6 +124,9 @@ class EventRepository:
 
     def insert(self, rows: Sequence[EventRow]) -> None:
         """Store events; raises `StoreConflict` where an event is already stored."""
+        if all(row[NUM_REQUIRED:] == NOTHING for row in rows):
+            self._session.write(_insert_required, [row[:NUM_REQUIRED] for row in rows])
+            return
         packed = [row if row.context is None else row._replace(context=pack_context(row.context)) for row in rows]  # type: ignore[arg-type]
         self._session.write(_insert, packed)
 

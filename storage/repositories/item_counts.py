@@ -85,7 +85,7 @@ class ItemCountRepository:
 
     def add(self, writer_key: int, counts: ItemCounts) -> None:
         """Add to this writer's counts."""
-        self._session.write(_add, [(*key, writer_key, counts[key]) for key in sorted(counts)])
+        self._session.write(_add, [(*key, writer_key, num) for key, num in sorted(counts.items())])
 
     def clear(self) -> None:
         """Delete the counts that come from events."""

@@ -69,6 +69,13 @@ def test_the_newest_answer_that_showed_an_item_to_a_user_is_found(store: Store) 
         assert tx.answers.newest([Wanted(*other, MORNING_MS + 20) for other in others]) == [None, None, None]
 
 
+def test_whether_any_answer_was_given_in_a_period(store: Store) -> None:
+    with store.transaction() as tx:
+        tx.answers.add([answer(1)])
+        periods = [(MORNING_MS, MORNING_MS), (0, MORNING_MS - 1), (MORNING_MS + 1, MORNING_MS + 9)]
+        assert [tx.answers.any_between(*period) for period in periods] == [True, False, False]
+
+
 def test_answers_are_renamed_erased_and_grow_old(store: Store) -> None:
     old, guest, other = answer(1, at_ms=MORNING_MS - 1), answer(2, user_id="guest"), answer(3, user_id="bob")
     with store.transaction() as tx:

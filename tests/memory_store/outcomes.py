@@ -20,6 +20,9 @@ class MemoryAnswers(MemoryRepository):
     def lock(self, keys: Sequence[bytes]) -> dict[bytes, StoredAnswer]:
         return self.by_key(keys)
 
+    def any_between(self, since_ms: int, until_ms: int) -> bool:
+        return any(since_ms <= answer.time_ms <= until_ms for answer in self.data.answers.values())
+
     def newest(self, wanted: Sequence[Wanted]) -> list[bytes | None]:
         return [self._newest(one) for one in wanted]
 
