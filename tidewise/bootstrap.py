@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -21,6 +22,7 @@ from core.errors import CheckpointError, NotFound, StoreMismatch
 from core.events.history import WindowShape
 from core.events.interactions import EventTypes
 from core.experiments.current import CurrentExperiments
+from core.experiments.scenario_value import LogReplay
 from core.ingestion.ingest import Ingestor
 from core.interests.interest import Horizons
 from core.interests.user_interest import Interests
@@ -30,6 +32,7 @@ from core.ports.index import ItemIndex
 from core.ports.metadata import Secret
 from core.ports.store import Store
 from core.recommendation.recommender import Recommender
+from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.recommendation.user_vectors.user_snapshots import UserSnapshots
 from core.recommendation.user_vectors.vector_cache import VectorCache
@@ -63,6 +66,7 @@ class System:
     ingestor: Ingestor
     snapshots: SnapshotManager
     recommender: Recommender
+    replay: LogReplay
     interests: Interests
     scenarios: CurrentScenarios
     experiments: CurrentExperiments
@@ -135,18 +139,8 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
         arm_versions=lambda: experiments.models(now_ms=clock.now_ms()),
     )
     segments = CurrentSegments(store)
-    recommender = Recommender(
-        store,
-        snapshots=snapshots.current,
-        clock=clock,
-        types=types,
-        shape=shape,
-        vectors=VectorCache(max_mib=settings.cache.vectors_mib),
-        users=UserSnapshots(max_mib=settings.cache.users_mib),
-        include_uncatalogued=include_uncatalogued,
-        shared=settings.shares_vectors,
-        segments=segments.conditions,
-    )
+    recommender_on = _recommenders(settings, store, clock, segments)
+    recommender = recommender_on(snapshots.current)
     snapshots.before_switch = recommender.warm
     half_life_ms = settings.popularity.half_life_days * DAY_MS
     event_segments = EventSegments(settings.interest.segment_names())
@@ -171,7 +165,34 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
     )
     scenarios = CurrentScenarios(store, settings=settings.scenarios.by_name)
     definitions = scenarios, experiments, segments
-    return System(settings, store, types, shape, clock, ingestor, snapshots, recommender, interests, *definitions)
+    replay = LogReplay(store, recommender_on, snapshots.current, types, half_life_ms)
+    return System(
+        settings, store, types, shape, clock, ingestor, snapshots, recommender, replay, interests, *definitions
+    )
+
+
+def _recommenders(
+    settings: Settings, store: Store, clock: Clock, segments: CurrentSegments
+) -> Callable[[Callable[[], ServingSnapshot]], Recommender]:
+    """Makes the recommender of a source of snapshots; all of them share their caches."""
+    types, shape = settings.event_types(), settings.window_shape()
+    vectors, users = VectorCache(max_mib=settings.cache.vectors_mib), UserSnapshots(max_mib=settings.cache.users_mib)
+
+    def recommender_on(source: Callable[[], ServingSnapshot]) -> Recommender:
+        return Recommender(
+            store,
+            snapshots=source,
+            clock=clock,
+            types=types,
+            shape=shape,
+            vectors=vectors,
+            users=users,
+            include_uncatalogued=settings.items.catalogue == "none",
+            shared=settings.shares_vectors,
+            segments=segments.conditions,
+        )
+
+    return recommender_on
 
 
 def _sampler(settings: Settings, segments: EventSegments) -> DriftSampler:

@@ -49,8 +49,8 @@ class ScoredItem:
     """A recommended item. Scores are comparable within one result only; None if the item has no score.
 
     `reason`: in personal answers and under scenarios. `contributions`: the events that contribute most to the score, if
-    `explain` was requested. `propensity`: the probability that this item stands at this position, given those before;
-    1 where nothing is drawn.
+    `explain` was requested. `propensity`: the probability that this item stands here and at no earlier position, see
+    `core.scenarios.propensities`; 1 where nothing is drawn.
     """
 
     item_id: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from core.arrays import BoolArray, IntArray
+from core.arrays import BoolArray, IntArray, look_up
 from core.scenarios.scenario import Exploration
 
 
@@ -23,17 +23,40 @@ class RandomSource(Protocol):
         ...
 
 
+NO_ROW = -1
+
+
+class Chances(NamedTuple):
+    """What one position shows. The probability of an item is the sum of those that apply to it.
+
+    `ranked`, `new`: of each item of that pool that may still follow; `best`: of the row `best_row`, `NO_ROW` for none.
+    """
+
+    ranked: float
+    new: float
+    best: float
+    best_row: int
+
+
 @dataclass(frozen=True, slots=True)
 class Pools:
-    """The rows that the ranking puts first, and the rows of new items; see `Exploration`."""
+    """The rows that the ranking puts first, and the rows of new items, ascending; see `Exploration`."""
 
     rule: Exploration
     ranked: IntArray
     new: IntArray
 
+    def ranked_holds(self, rows: IntArray) -> BoolArray:
+        """(R,) whether each row is among those that the ranking puts first."""
+        return np.isin(rows, self.ranked)
+
+    def new_holds(self, rows: IntArray) -> BoolArray:
+        """(R,) whether each row is among the new ones that may be drawn."""
+        return look_up(self.new, rows)[1]
+
     def is_new(self, row: int) -> bool:
         """Whether an item is new; not asked where the rule demands no new ones."""
-        return bool(self.rule.new_items) and bool(np.any(self.new == row))
+        return bool(self.rule.new_items) and bool(look_up(self.new, np.array([row]))[1][0])
 
     def open(self, blocked: BoolArray, *, num_new: int, num_free: int) -> OpenPools:
         """What can still be drawn. `num_new`: new items placed so far; `num_free`: free positions from this one on."""
@@ -65,11 +88,14 @@ class OpenPools:
         pool = self.new if random.random() < self.new_share else self.ranked
         return int(pool[random.randrange(len(pool))])
 
-    def propensity(self, row: int, *, is_best: bool) -> float:
-        """The probability that this item stands at the position, whether drawn or as the next best one."""
-        drawn = 0.0
-        for share, pool in ((self.new_share, self.new), (1 - self.new_share, self.ranked)):
-            if share and np.any(pool == row):
-                drawn += share / len(pool)
-        needed = np.any(self.new == row) / len(self.new) if self.reserved else 0.0
-        return float(self.reserved * needed + (1 - self.reserved) * (self.share * drawn + (1 - self.share) * is_best))
+    def chances(self, best: int | None) -> Chances:
+        """What the position shows, drawn or as the next best item: the row `best`."""
+        free = 1 - self.reserved
+        of_new = self.reserved + free * self.share * self.new_share
+        of_ranked = free * self.share * (1 - self.new_share)
+        return Chances(
+            ranked=of_ranked / len(self.ranked) if len(self.ranked) else 0.0,
+            new=of_new / len(self.new) if len(self.new) else 0.0,
+            best=free * (1 - self.share),
+            best_row=NO_ROW if best is None else best,
+        )

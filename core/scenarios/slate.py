@@ -12,14 +12,15 @@ from typing import Literal, NamedTuple
 from core.arrays import BoolArray
 from core.scenarios.candidates import Candidates
 from core.scenarios.caps import Caps
-from core.scenarios.pools import Pools, RandomSource
+from core.scenarios.pools import Chances, Pools, RandomSource
+from core.scenarios.propensities import propensities
 
 Origin = Literal["ranking", "pin", "exploration"]
 DEFAULT_RANDOM = SystemRandom()  # the same draws in no two processes, forked or not
 
 
 class Slot(NamedTuple):
-    """One position: the catalogue row, how it came there, and the probability that this item stands there."""
+    """One position: the catalogue row, how it came there, and its propensity; see `core.scenarios.propensities`."""
 
     row: int
     origin: Origin = "ranking"
@@ -49,6 +50,7 @@ class Slate:
         self._random = random
         self._is_listed = is_listed
         self._num_new = 0  # of the items placed
+        self._drawn: list[tuple[int, Chances]] = []  # of each position that was drawn, its row and what it shows
         self.blocked = placed.copy()  # the rows that are in the answer or can't follow
 
     def fill(self, n: int, pins: Mapping[int, int]) -> list[Slot]:
@@ -56,6 +58,14 @@ class Slate:
 
         Pins count for caps and similarity before all else; those behind the end of a short list follow it.
         """
+        slots = self._slots(n, pins)
+        if self._pools is None or not self._drawn:
+            return slots
+        rows, chances = zip(*self._drawn, strict=True)
+        by_row = dict(zip(rows, propensities(rows, chances, self._pools).tolist(), strict=True))
+        return [slot._replace(propensity=by_row.get(slot.row, 1.0)) for slot in slots]
+
+    def _slots(self, n: int, pins: Mapping[int, int]) -> list[Slot]:
         pins = {position: row for position, row in sorted(pins.items()) if position <= n}
         for row in pins.values():
             self._place(row)
@@ -82,7 +92,8 @@ class Slate:
         if row is None:
             return None
         origin: Origin = "ranking" if row == best else "exploration"
-        return self._placed(Slot(row, origin, pools.propensity(row, is_best=row == best)))
+        self._drawn.append((row, pools.chances(best)))
+        return self._placed(Slot(row, origin))
 
     def _placed(self, slot: Slot) -> Slot:
         self._place(slot.row)

@@ -10,7 +10,6 @@ import typer
 from core.errors import InvalidInput
 from core.experiments.off_policy import OffPolicyEstimate
 from core.experiments.replayed_log import ReplayedLog
-from core.experiments.scenario_value import LogReplay
 from tidewise.bootstrap import open_existing
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
@@ -42,10 +41,11 @@ def estimate(
         experiment = known[name].parsed if name in known and logged is None else None
         names = [name] if experiment is None else [arm.scenario for arm in experiment.arms if arm.scenario]
         on = experiment.scenario if experiment is not None else logged or ""
-        replay = LogReplay(system.store, system.recommender, system.snapshots.current, system.types)
         exclude_seen = settings.recommend.exclude_seen
         logs = {
-            each: replay.of(system.scenarios.get(each), logged=on, max_answers=answers, exclude_seen=exclude_seen)
+            each: system.replay.of(
+                system.scenarios.get(each), logged=on, max_answers=answers, exclude_seen=exclude_seen
+            )
             for each in dict.fromkeys(names)
         }
     estimates = {each: (log, log.estimates()) for each, log in logs.items()}

@@ -6,8 +6,9 @@ Items are rows of a catalogue; the ranking is by row. Item vectors are given by 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
+from math import prod
 from random import Random
 
 import numpy as np
@@ -20,6 +21,7 @@ from core.catalogue.items import Catalogue
 from core.scenarios.candidates import Candidates, DiverseCandidates
 from core.scenarios.caps import Caps
 from core.scenarios.pools import Pools
+from core.scenarios.propensities import propensities
 from core.scenarios.scenario import Cap, Exploration
 from core.scenarios.slate import Slate, Slot
 
@@ -171,7 +173,8 @@ def test_a_drawn_item_states_how_likely_it_was() -> None:
     assert rows(slots) == [2, 0]
     assert [slot.origin for slot in slots] == ["exploration", "ranking"]
     assert slots[0].propensity == pytest.approx(0.5 * 0.75 / 4)
-    assert slots[1].propensity == pytest.approx(0.5 + 0.5 * 0.75 / 3), "as the best one, or drawn from three"
+    not_first, second = 1 - (0.5 + 0.5 * 0.75 / 4), 0.5 + 0.5 * 0.75 / 3
+    assert slots[1].propensity == pytest.approx(not_first * second), "passed over, then the best one or one of three"
 
 
 def test_new_items_are_drawn_wherever_they_rank() -> None:
@@ -213,12 +216,13 @@ def test_an_answer_has_the_demanded_new_items_while_there_are_any(
 
 
 @given(st.sets(st.integers(0, 9)), st.integers(0, 3), st.integers(1, 3), st.floats(0, 1), st.floats(0, 1))
-def test_the_propensities_of_a_position_sum_to_one(
+def test_the_propensities_of_a_first_position_sum_to_one(
     new: set[int], demanded: int, num_free: int, share: float, new_share: float
 ) -> None:
     rule = Exploration(share, pool=4, new_share=new_share, new_items=demanded)
-    pools = Pools(rule, np.arange(4), np.array(sorted(new), np.int64)).open(nothing(10), num_new=0, num_free=num_free)
-    assert sum(pools.propensity(row, is_best=row == 0) for row in range(10)) == pytest.approx(1.0)
+    pools = Pools(rule, np.arange(4), np.array(sorted(new), np.int64))
+    shows = pools.open(nothing(10), num_new=0, num_free=num_free).chances(best=0)
+    assert sum(propensities([row], [shows], pools)[0] for row in range(10)) == pytest.approx(1.0)
 
 
 def test_propensities_of_demanded_new_items_are_the_shares_of_all_draws() -> None:
@@ -241,3 +245,77 @@ def test_propensities_are_the_shares_of_all_draws(new: list[int]) -> None:
     assert {slot.row: slot.propensity for slot in draws} == pytest.approx(
         {row: num / len(draws) for row, num in shares.items()}
     )
+
+
+class Branches:
+    """Random numbers of one path through a tree of draws: `random` has two outcomes, `randrange` all of its own."""
+
+    def __init__(self, path: Sequence[int]) -> None:
+        self.path = list(path)
+        self.sizes: list[int] = []
+
+    def random(self) -> float:
+        return 0.25 + 0.5 * self._taken(2)
+
+    def randrange(self, stop: int, /) -> int:
+        return self._taken(stop)
+
+    def _taken(self, size: int) -> int:
+        if len(self.sizes) == len(self.path):
+            self.path.append(0)
+        self.sizes.append(size)
+        return self.path[len(self.sizes) - 1]
+
+    def next_path(self) -> list[int] | None:
+        """The path after this one; None after the last."""
+        path = self.path
+        while path and path[-1] + 1 == self.sizes[len(path) - 1]:
+            path = path[:-1]
+        return [*path[:-1], path[-1] + 1] if path else None
+
+
+def all_lists(fill: Callable[[Branches], list[Slot]]) -> Iterator[tuple[float, list[Slot]]]:
+    """Every list with its probability, where shares are 0, 1/2 or 1."""
+    path: list[int] | None = []
+    while path is not None:
+        branches = Branches(path)
+        slots = fill(branches)
+        yield 1 / prod(branches.sizes), slots
+        path = branches.next_path()
+
+
+@pytest.mark.parametrize("is_diverse", [False, True])
+@pytest.mark.parametrize(
+    ("n", "new", "demanded", "pins"),
+    [(3, [], 0, {}), (3, [1, 5], 0, {}), (3, [], 0, {2: 1}), (2, [1, 5], 1, {}), (3, [1, 5], 1, {1: 0})],
+)
+def test_weights_of_one_over_the_propensity_have_mean_one(
+    n: int, new: list[int], demanded: int, pins: dict[int, int], is_diverse: bool
+) -> None:
+    vectors = np.array([AXES[name] for name in ["x", "x", "y", "x", "y", "-x"]], np.float32)
+    pools = Pools(Exploration(0.5, pool=4, new_share=0.5, new_items=demanded), np.arange(4), np.array(new, np.int64))
+
+    def fill(random: Branches) -> list[Slot]:
+        items, order = plain(6), Order(6)
+        candidates = (
+            DiverseCandidates(order, depth=6, weight=0.5, vectors=lambda chosen: vectors[chosen])
+            if is_diverse
+            else Candidates(order, depth=6)
+        )
+        placed = nothing(6)
+        placed[list(pins.values())] = True
+        return Slate(candidates, Caps(items, ()), placed, pools=pools, random=random).fill(n, pins)
+
+    free = set(range(1, n + 1)) - set(pins)
+    means: Counter[tuple[int, int]] = Counter()
+    total = 0.0
+    for probability, slots in all_lists(fill):
+        total += probability
+        for position, slot in enumerate(slots):
+            means[position, slot.row] += probability / slot.propensity
+    assert total == pytest.approx(1.0)
+    always = set(new) if demanded else {*range(4), *new}  # can follow whatever was shown before
+    assert {place: mean for place, mean in means.items() if place[1] in always - set(pins.values())} == pytest.approx(
+        {(position - 1, row): 1.0 for position in free for row in always - set(pins.values())}
+    )
+    assert max(means.values()) == pytest.approx(1.0), "less for items that can follow some lists only"

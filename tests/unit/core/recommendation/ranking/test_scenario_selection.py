@@ -128,7 +128,7 @@ def test_an_answer_explores_with_stated_propensities_and_never_repeats() -> None
         result = answer(shop, {"exploration": {"share": 0.5}})
         assert sorted(names(result)) == ["a", "c", "d", "e", "f"]
         assert all(0 < item.propensity <= 1 for item in result.items)
-        assert result.items[-1].propensity == pytest.approx(1.0), "one item is left"
+        assert result.items[-1].propensity < 0.5, "one item is left, but it could have come earlier"
 
 
 ITEMS = st.lists(st.tuples(st.sampled_from("xyz"), st.integers(0, 3)), min_size=1, max_size=12)
