@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 ID_BYTES = 16
 TIME_BYTES = 6
@@ -41,6 +41,9 @@ class Origin(NamedTuple):
     scenario: str = ""
     arm: str = ""
     model_version: str = ""
+
+
+OriginField = Literal["scenario", "arm", "model_version"]
 
 
 @dataclass(frozen=True, slots=True)

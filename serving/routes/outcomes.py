@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 from fastapi import APIRouter, Request, Response
 
 from core.errors import InvalidInput
 from core.events.interactions import shorten
-from core.outcomes.report import GROUPINGS, Grouping, ImpressionSource, outcome_report
+from core.outcomes.report import GROUPINGS, UNITS, Grouping, ImpressionSource, Unit, outcome_report
 from core.ports.store import Store
 from serving.http.periods import days_of
 from serving.http.replies import json_reply
 from serving.http.requests import check_query
 from serving.runtime.engine import Engine
 from serving.schemas import outcomes as schemas
+
+Word = TypeVar("Word", bound=str)
 
 
 class OutcomeRoutes:
@@ -28,9 +33,9 @@ class OutcomeRoutes:
     async def get(self, request: Request) -> Response:
         """Impressions, clicks, conversions and revenue of the answers of some days, by group."""
         query = request.query_params
-        check_query(query, ("since", "until", "by"))
+        check_query(query, ("since", "until", "by", "per"))
         services = self._engine.services
-        by = grouping_of(query.get("by", "scenario"))
+        by, per = grouping_of(query.get("by", "scenario")), unit_of(query.get("per", "answer"))
         since_day, until_day = days_of(query.get("since"), query.get("until"), clock=services.clock)
         listed = int(services.snapshots.current().catalogue.listed.sum())
         report = await self._engine.executor.run(
@@ -41,13 +46,21 @@ class OutcomeRoutes:
                 until_day=until_day,
                 impressions=services.impressions,
                 num_listed=listed,
+                per=per,
             )
         )
         return json_reply(report)
 
 
 def outcomes_document(
-    store: Store, *, by: Grouping, since_day: int, until_day: int, impressions: ImpressionSource, num_listed: int
+    store: Store,
+    *,
+    by: Grouping,
+    since_day: int,
+    until_day: int,
+    impressions: ImpressionSource,
+    num_listed: int,
+    per: Unit = "answer",
 ) -> dict[str, object]:
     """The report of some days, as `schemas.OutcomesOut`."""
     with store.read() as read:
@@ -58,13 +71,24 @@ def outcomes_document(
             until_day=until_day,
             impressions=impressions,
             num_listed=num_listed,
+            per=per,
         )
     return schemas.outcomes_out(report, impressions)
 
 
 def grouping_of(text: str) -> Grouping:
     """What to group by; raises `InvalidInput`."""
-    if text not in GROUPINGS:
-        msg = f"by: wanted one of {', '.join(GROUPINGS)}, got {shorten(text)}"
-        raise InvalidInput(msg, field="by")
-    return text
+    return _one_of("by", text, GROUPINGS)
+
+
+def unit_of(text: str) -> Unit:
+    """What revenue is a mean over; raises `InvalidInput`."""
+    return _one_of("per", text, UNITS)
+
+
+def _one_of(field: str, text: str, known: Sequence[Word]) -> Word:
+    for word in known:
+        if word == text:
+            return word
+    msg = f"{field}: wanted one of {', '.join(known)}, got {shorten(text)}"
+    raise InvalidInput(msg, field=field)

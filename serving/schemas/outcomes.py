@@ -6,7 +6,7 @@ from typing import Literal
 
 from core.clock import DAY_MS
 from core.outcomes.rates import RateEstimate
-from core.outcomes.report import GROUPINGS, Grouping, ImpressionSource, OutcomeReport, OutcomeRow
+from core.outcomes.report import GROUPINGS, UNITS, Grouping, ImpressionSource, OutcomeReport, OutcomeRow
 from core.outcomes.revenue import RevenueEstimate
 from core.times import day_text
 from serving.schemas.base import Schema
@@ -67,6 +67,10 @@ class OutcomeRowOut(Schema):
     """The mean novelty of the items shown, in bits: -log2 of an item's share of popularity."""
     new_share: float | None
     """The share of the items shown that were new."""
+    users: int | None
+    """To how many users lists were given; null unless `per` is `user`, by position and by day."""
+    revenue_per_user: MeanOut | None
+    """Revenue per user; null as `users`, and where purchases are too few for an interval."""
 
 
 class OutcomesOut(Schema):
@@ -112,6 +116,8 @@ def _row(row: OutcomeRow, by: Grouping | None) -> dict[str, object]:
         "coverage": row.coverage,
         "novelty": row.novelty,
         "new_share": row.new_share,
+        "users": row.users,
+        "revenue_per_user": rate_out(row.revenue_per_user),
     }
 
 
@@ -134,5 +140,6 @@ GET_OUTCOMES = document(
         parameter("since", "string", "The first day: ms or ISO 8601; by default six days before the last."),
         parameter("until", "string", "The last day: ms or ISO 8601; by default today."),
         parameter("by", "string", "What to group by.", enum=list(GROUPINGS), default="scenario"),
+        parameter("per", "string", "`user` also counts users and their revenue.", enum=list(UNITS), default="answer"),
     ),
 )

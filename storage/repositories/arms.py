@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import starmap
+from typing import get_args
 
 from sqlalchemy import Double, and_, bindparam, case, cast, func, literal, select
 from sqlalchemy.sql import ColumnElement
@@ -16,7 +17,7 @@ from sqlalchemy.sql.selectable import CTE
 
 from core.clock import DAY_MS
 from core.records.arms import ArmDay, ArmSums, UserSums
-from core.records.outcomes import Measure, first_key_at
+from core.records.outcomes import Measure, OriginField, first_key_at
 from storage.dialects import Dialect
 from storage.session import Session
 from storage.tables import answer_origins, answers, outcomes
@@ -96,10 +97,38 @@ def _by_answer() -> CTE:
     return rows.group_by(items.answer_key).cte("events")
 
 
+def _revenue_by_user(by: OriginField | None) -> Callable[[Dialect], CompilerElement]:
+    """Of each group: users, their revenue, its squares, and the users with any."""
+
+    def statement(dialect: Dialect) -> CompilerElement:
+        bought = (
+            select(outcomes.c.answer_key, func.sum(outcomes.c.value).label("revenue"))
+            .where(outcomes.c.measure == Measure.CONVERSION, _in_period(outcomes.c.answer_key))
+            .group_by(outcomes.c.answer_key)
+            .cte("bought")
+        )
+        name = literal("") if by is None else answer_origins.c[by]
+        users = (
+            select(name.label("name"), func.sum(func.coalesce(bought.c.revenue, 0)).label("revenue"))
+            .join_from(answers, answer_origins, answers.c.origin_key == answer_origins.c.key)
+            .outerjoin(bought, bought.c.answer_key == answers.c.key)
+            .where(answers.c.user_id.is_not(None), _in_period(answers.c.key))
+            .group_by("name", answers.c.user_id)
+            .cte("users")
+            .c
+        )
+        revenue = cast(users.revenue, Double)
+        sums = [func.sum(revenue), func.sum(revenue * revenue), func.sum(case((revenue != 0, 1), else_=0))]
+        return select(users.name, func.count(), *(cast(each, Double) for each in sums)).group_by(users.name)
+
+    return statement
+
+
 def _in_period(key: ColumnElement[bytes]) -> ColumnElement[bool]:
     return and_(key >= bindparam("first_key"), key < bindparam("last_key"))
 
 
+REVENUES = {by: _revenue_by_user(by) for by in (None, *get_args(OriginField))}
 SHOWN, PROVEN = _days(proven_impressions=False), _days(proven_impressions=True)
 
 
@@ -118,6 +147,14 @@ class ArmRepository:
         period = {"first_key": first_key_at(since_ms), "last_key": first_key_at(until_ms)}
         builder = PROVEN if proven_impressions else SHOWN
         return list(starmap(_day, self._session.rows(builder, labels=self._session.array(labels), **period)))
+
+    def revenue_by_user(self, by: OriginField | None, *, since_ms: int, until_ms: int) -> dict[str, UserSums]:
+        """The revenue of users from the answers that they got, as sums over users."""
+        period = {"first_key": first_key_at(since_ms), "last_key": first_key_at(until_ms)}
+        return {
+            name: UserSums(num, revenue, num, squares, num, revenue, int(active))
+            for name, num, revenue, squares, active in self._session.rows(REVENUES[by], **period)
+        }
 
 
 def _day(day: int, arm: str, *sums: float) -> ArmDay:

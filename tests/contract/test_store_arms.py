@@ -98,3 +98,32 @@ def test_days_add_up_to_the_sums_of_users_totals(store: Store, proven_impression
             (len(users), y.sum(), x.sum(), y @ y, x @ x, x @ y, (y > 0).sum())
         )
         assert astuple(result.sums.revenue)[3] == pytest.approx(paid @ paid)
+
+
+def test_the_revenue_of_users_by_what_answered_them(store: Store) -> None:
+    stored(
+        store,
+        [("ann", "x/a", 0, 3), ("ann", "x/b", 1, 3), ("ann", "x/a", 1, 3), ("bob", "x/a", 1, 2), (None, "x/a", 1, 9)],
+        [
+            (0, 1, Measure.CLICK, None),
+            (0, 1, Measure.CONVERSION, 10.0),
+            (1, 2, Measure.CONVERSION, 4.0),
+            (2, 2, Measure.CONVERSION, 5.0),
+            (2, 3, Measure.CONVERSION, None),  # without a price
+            (4, 3, Measure.CONVERSION, 99.0),  # of an anonymous session
+        ],
+    )
+    days = {"since_ms": MORNING_MS, "until_ms": MORNING_MS + 2 * DAY_MS}
+    with store.read() as read:
+        by_arm = read.arms.revenue_by_user("arm", **days)
+        in_all = read.arms.revenue_by_user(None, **days)
+        first = read.arms.revenue_by_user("scenario", since_ms=MORNING_MS, until_ms=MORNING_MS + DAY_MS)
+        assert read.arms.revenue_by_user("model_version", since_ms=0, until_ms=MORNING_MS) == {}
+    assert {arm: astuple(sums) for arm, sums in by_arm.items()} == {
+        "x/a": (2, 15.0, 2, 225.0, 2, 15.0, 1),
+        "x/b": (1, 4.0, 1, 16.0, 1, 4.0, 1),
+    }
+    assert (astuple(in_all[""]), astuple(first["home"])) == (
+        (2, 19.0, 2, 361.0, 2, 19.0, 1),
+        (1, 10.0, 1, 100.0, 1, 10.0, 1),
+    )

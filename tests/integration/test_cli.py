@@ -197,7 +197,9 @@ def test_outcomes_are_printed_for_people_and_programs(tidewise: Command, events:
     tidewise("import", "--events", events(rows(NOON_MS)))
     document = json.loads(tidewise("outcomes", "--by", "day", "--since", "2026-01-01", "--json").out)
     assert (document["by"], document["total"]["answers"], document["rows"]) == ("day", 0, [])
-    assert "CTR (95%)" in tidewise("outcomes").out
+    per_user = tidewise("outcomes", "--per", "user").out
+    assert "CTR (95%)" in per_user
+    assert "per user (95%)" in per_user
     assert "by: wanted one of scenario, arm" in tidewise("outcomes", "--by", "colour").err
 
 

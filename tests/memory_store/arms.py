@@ -9,7 +9,7 @@ import numpy as np
 
 from core.clock import DAY_MS
 from core.records.arms import ArmDay, ArmSums, UserSums
-from core.records.outcomes import Measure, StoredAnswer
+from core.records.outcomes import Measure, OriginField, StoredAnswer
 from memory_store.data import MemoryRepository
 
 
@@ -33,6 +33,17 @@ class MemoryArms(MemoryRepository):
                 added.append(ArmDay(arm, day, _difference(after, before)))
                 before = after
         return sorted(added, key=lambda each: (each.day, each.arm))
+
+    def revenue_by_user(self, by: OriginField | None, *, since_ms: int, until_ms: int) -> dict[str, UserSums]:
+        origins = {key: origin for origin, key in self.data.origins.items()}
+        groups: dict[str, dict[str, float]] = {}
+        for answer in self.data.answers.values():
+            if answer.user_id is None or not since_ms <= answer.time_ms < until_ms:
+                continue
+            group = groups.setdefault("" if by is None else getattr(origins[answer.origin_key], by), {})
+            bought = (each.value or 0.0 for each in self.data.outcomes if each.answer_key == answer.key)
+            group[answer.user_id] = group.get(answer.user_id, 0.0) + sum(bought)
+        return {name: UserSums.of(np.array([*revenues.values()])) for name, revenues in groups.items()}
 
     def _sums(self, answers: Sequence[StoredAnswer], proven_impressions: bool) -> ArmSums:
         users = sorted({answer.user_id or "" for answer in answers})

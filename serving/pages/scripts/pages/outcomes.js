@@ -23,6 +23,10 @@ const COLUMNS = [
   ["Revenue", "number"],
   ["Per answer", "number"],
 ];
+const COLUMNS_OF_USERS = [
+  ["Users", "number"],
+  ["Per user", "number"],
+];
 
 export async function showOutcomes(visit) {
   const { range, signal, view } = visit;
@@ -35,6 +39,7 @@ export async function showOutcomes(visit) {
     height: 220,
   });
   const grouping = choice("by", GROUPS, "scenario");
+  const perUser = el("input", { id: "per-user", type: "checkbox", onchange: () => load() });
 
   function choice(id, options, value) {
     const select = el(
@@ -51,14 +56,14 @@ export async function showOutcomes(visit) {
     const period = { since: until - (range.days - 1) * DAY_MS, until };
     const [byDay, byGroup] = await Promise.all([
       api.outcomes({ by: "day", ...period }, signal),
-      api.outcomes({ by: grouping.value, ...period }, signal),
+      api.outcomes({ by: grouping.value, ...period, per: perUser.checked ? "user" : "answer" }, signal),
     ]);
     fill(stats, ...figures(byDay.total, byDay.impressions));
     drawDays(byDay.rows);
     fill(
       groups,
       byGroup.rows.length
-        ? table(`Outcomes by ${grouping.value}`, COLUMNS, byGroup.rows.map((row) => cells(row, byGroup.by)))
+        ? groupTable(byGroup, perUser.checked && grouping.value !== "position")
         : empty("No recommendations in these days."),
     );
   }
@@ -88,11 +93,12 @@ export async function showOutcomes(visit) {
       "What was shown, clicked and bought.",
       el("label", { for: "by" }, "by"),
       grouping,
+      el("label", { for: "per-user", title: "Reads all answers of these days" }, perUser, " revenue per user"),
     ),
     stats,
     card("By day", { about: "days of the recommendations, UTC" }, note, chart.node),
     el("div", { class: "spacer" }),
-    card("Groups", { about: "rates and revenue per answer with their 95% intervals" }, groups),
+    card("Groups", { about: "rates and mean revenue with their 95% intervals" }, groups),
   );
   chart.redraw();
   visit.every(PERIOD_S, load);
@@ -122,6 +128,17 @@ function groupName(group, by) {
   return by === "arm" ? el("a", { href: experimentHref(group.split("/")[0]) }, group) : String(group);
 }
 
+function groupTable({ by, rows }, hasUsers) {
+  const columns = hasUsers ? [...COLUMNS, ...COLUMNS_OF_USERS] : COLUMNS;
+  return table(
+    `Outcomes by ${by}`,
+    columns,
+    rows.map((row) => (hasUsers ? [...cells(row, by), ...userCells(row)] : cells(row, by))),
+  );
+}
+
+const userCells = (row) => [number(row.users), meanRevenue(row.revenue_per_user)];
+
 function cells(row, by) {
   return [
     groupName(row.group, by),
@@ -131,7 +148,7 @@ function cells(row, by) {
     number(row.conversions),
     withInterval(row.conversion_rate),
     money(row.revenue),
-    perAnswer(row.revenue_per_answer),
+    meanRevenue(row.revenue_per_answer),
   ];
 }
 
@@ -140,7 +157,7 @@ function revenueNote({ revenue_interval: bounds, revenue_per_answer: mean }) {
   return `${money(bounds.low)} to ${money(bounds.high)}, ${mean.value.toFixed(3)} per answer`;
 }
 
-function perAnswer(mean) {
+function meanRevenue(mean) {
   if (!mean) return "–";
   const bounds = `(${mean.low.toFixed(3)} to ${mean.high.toFixed(3)})`;
   return el("span", {}, mean.value.toFixed(3), " ", el("span.soft.small", {}, bounds));

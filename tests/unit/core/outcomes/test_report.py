@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from doubles import MemoryStore
 from outcome_log import OutcomeShop
 
 from core.clock import DAY_MS
-from core.outcomes.report import Grouping, ImpressionSource, OutcomeReport, outcome_report
+from core.outcomes.report import Grouping, ImpressionSource, OutcomeReport, Unit, outcome_report
 
 
 def a_shop() -> OutcomeShop:
@@ -18,10 +19,12 @@ def a_shop() -> OutcomeShop:
     return shop
 
 
-def report(shop: OutcomeShop, by: Grouping, impressions: ImpressionSource = "answers") -> OutcomeReport:
+def report(
+    shop: OutcomeShop, by: Grouping, impressions: ImpressionSource = "answers", per: Unit = "answer"
+) -> OutcomeReport:
     day = shop.answers[0].answer.time_ms // DAY_MS
     with shop.store.read() as read:
-        return outcome_report(read, by=by, since_day=day, until_day=day, impressions=impressions, num_listed=8)
+        return outcome_report(read, by=by, since_day=day, until_day=day, impressions=impressions, num_listed=8, per=per)
 
 
 def test_scenarios_and_their_total() -> None:
@@ -45,6 +48,25 @@ def test_revenue_has_an_interval_once_enough_was_bought() -> None:
         assert row.revenue_per_answer is not None, "40 answers with a revenue of 5 each"
         assert (row.revenue_per_answer.value, row.revenue_per_answer.low < 2.5) == (2.5, True)
     assert {row.revenue_per_answer for row in report(shop, "position").rows} == {None}
+
+
+def test_revenue_per_user_is_wider_where_users_return() -> None:
+    shop = OutcomeShop(MemoryStore())
+    users = [f"user-{number % 40}" for number in range(120)]
+    shop.apply([("answer", (user, ["lamp", "mug"], "home", 0)) for user in users])
+    shop.flush()
+    shop.apply([("event", (users[number], "lamp", "purchase", 0, number)) for number in range(120) if number % 40 < 32])
+    result = report(shop, "scenario", per="user")
+    for row in (result.rows[0], result.total):
+        assert (row.answers, row.users) == (120, 40)
+        assert row.revenue_per_answer is not None
+        assert row.revenue_per_user is not None
+        assert row.revenue_per_user.value == pytest.approx(3 * row.revenue_per_answer.value)
+        width = row.revenue_per_user.high - row.revenue_per_user.low
+        assert width > 1.5 * 3 * (row.revenue_per_answer.high - row.revenue_per_answer.low)
+    by_day = report(shop, "day", per="user")
+    assert (by_day.rows[0].users, by_day.total.users) == (None, 40)
+    assert report(shop, "scenario").total.users is None, "not asked for"
 
 
 def test_positions_have_no_answers() -> None:

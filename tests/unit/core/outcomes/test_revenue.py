@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.arrays import DoubleArray
-from core.outcomes.revenue import RevenueEstimate, revenue_per_answer
+from core.outcomes.revenue import RevenueEstimate, mean_revenue
 
 NUM_ANSWERS, BUYING = 20_000, 0.01
 TRUTH = BUYING * math.exp(3 + 1 / 2)
@@ -23,7 +23,7 @@ def logs(num: int) -> Iterator[DoubleArray]:
 
 
 def estimate(revenues: DoubleArray) -> RevenueEstimate | None:
-    return revenue_per_answer(NUM_ANSWERS, float(revenues.sum()), float(revenues @ revenues))
+    return mean_revenue(NUM_ANSWERS, float(revenues.sum()), float(revenues @ revenues))
 
 
 def test_the_interval_holds_the_true_mean_in_94_to_95_of_100_logs() -> None:
@@ -47,11 +47,11 @@ def test_the_interval_is_that_of_a_bootstrap() -> None:
 
 def test_one_purchase_that_dominates_the_sum_has_no_interval() -> None:
     revenues = np.full(200, 5.0)
-    assert revenue_per_answer(NUM_ANSWERS, float(revenues.sum()), float(revenues @ revenues)) is not None
+    assert mean_revenue(NUM_ANSWERS, float(revenues.sum()), float(revenues @ revenues)) is not None
     revenues[0] = 5_000.0
-    assert revenue_per_answer(NUM_ANSWERS, float(revenues.sum()), float(revenues @ revenues)) is None
+    assert mean_revenue(NUM_ANSWERS, float(revenues.sum()), float(revenues @ revenues)) is None
 
 
 @pytest.mark.parametrize(("num_answers", "total", "squares"), [(0, 0.0, 0.0), (9, 0.0, 0.0), (900, -5.0, 25.0)])
 def test_nothing_sold_or_more_taken_back_has_no_interval(num_answers: int, total: float, squares: float) -> None:
-    assert revenue_per_answer(num_answers, total, squares) is None
+    assert mean_revenue(num_answers, total, squares) is None

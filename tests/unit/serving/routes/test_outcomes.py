@@ -40,6 +40,17 @@ def test_a_click_with_the_id_of_an_answer_counts_for_it(shop: Shop) -> None:
     assert total["ctr"]["low"] < total["ctr"]["value"] < total["ctr"]["high"]
 
 
+def test_users_are_counted_where_they_are_asked_for(shop: Shop) -> None:
+    with Api(create_app(shop.services)) as api:
+        for user_id in ("ann", "ann", "bob"):
+            api.get(f"/v1/users/{user_id}/recommendations?n=3")
+        document = totals(api, shop, per="user")
+        plain = totals(api, shop)
+    assert [(row["group"], row["answers"], row["users"]) for row in document["rows"]] == [("", 3, 2)]
+    assert (document["total"]["users"], document["total"]["revenue_per_user"]) == (2, None)
+    assert plain["total"]["users"] is None
+
+
 def test_lists_count_under_their_names(shop: Shop) -> None:
     with Api(create_app(shop.services)) as api:
         api.get("/v1/users/ann/recommendations")
@@ -71,6 +82,7 @@ def test_answers_of_another_time_or_with_record_false_are_not_remembered(shop: S
     ("query", "field"),
     [
         ("by=colour", "by"),
+        ("per=session", "per"),
         ("since=yesterday", "since"),
         ("since=2023-11-14&until=2023-11-13", "since"),
         ("days=3", "days"),
