@@ -14,8 +14,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 UV = ROOT / ".venv" / "bin" / "uv"
-EXTRAS = ("kafka", "postgres", "drift")
-LEFT_OUT = re.compile(r"(torch|triton|nvidia-[\w-]+|cuda-[\w-]+)==")
+EXTRAS = ("kafka", "postgres", "drift", "oidc")
+LEFT_OUT = re.compile(r"(torch|triton|nvidia-[\w-]+|cuda-[\w-]+|httpx2-jsfetch)==")  # the last is for browsers
 HEAD = "# Written by `make lock`: the packages of the image, without torch. Do not edit.\n"
 
 

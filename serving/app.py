@@ -67,11 +67,15 @@ def create_app(services: Services) -> FastAPI:
     app.state.engine = engine
     app.state.router = _routes(engine)
     app.include_router(app.state.router)
+    if keys and services.sign_in is not None:
+        from serving.routes.sign_in import SignInRoutes  # needs the extra `oidc`
+
+        app.mount("/sign-in", SignInRoutes(engine, services.sign_in).app())
     add_error_replies(app)
     publish(app)
     app.router.middleware_stack = DirectRoutes(app.router.middleware_stack, _frequent(app.state.router))
     if keys:  # middleware runs in reverse order of this list
-        app.add_middleware(KeyGuard, keys=keys)
+        app.add_middleware(KeyGuard, keys=keys, has_sign_in=services.sign_in is not None)
         if services.cors_origins:
             origins, headers = list(services.cors_origins), ["Authorization", "X-API-Key"]
             app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=CORS_METHODS, allow_headers=headers)

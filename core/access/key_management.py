@@ -37,7 +37,7 @@ def create_key(
         msg = f"scenarios: only a key of scope read can be limited to scenarios, got {scope.name.lower()}"
         raise InvalidInput(msg, field="scenarios")
     permitted = tuple(check_id("scenario", scenario) for scenario in scenarios)
-    secret, digest = _new_secret()
+    secret, digest = new_secret()
     with store.transaction() as tx:
         if _named(tx.keys.all(), name):
             msg = f"name: there is a key {name!r}; rotate it, or choose another name"
@@ -49,7 +49,7 @@ def create_key(
 
 def rotate_key(store: Store, name: str, *, now_ms: int, overlap_ms: int) -> str:
     """Give a key a new secret; its other secrets expire after `overlap_ms`. Raises `NotFound`."""
-    secret, digest = _new_secret()
+    secret, digest = new_secret()
     with store.transaction() as tx:
         newest = _known(tx.keys.all(), name)
         tx.keys.expire(name, at_ms=now_ms + overlap_ms)
@@ -66,7 +66,8 @@ def revoke_key(store: Store, name: str) -> None:
         tx.commit()
 
 
-def _new_secret() -> tuple[str, bytes]:
+def new_secret() -> tuple[str, bytes]:
+    """A random secret and its digest."""
     secret = PREFIX + secrets.token_urlsafe(32)
     return secret, digest_of(secret.encode())
 

@@ -26,6 +26,14 @@ class KeyRepository(KeyReader, Protocol):
         """Let all secrets of a key expire at a time, unless they do so earlier."""
         ...
 
+    def delete_expired(self, name: str, *, at_ms: int) -> None:
+        """Delete the secrets of a key that are expired at a time."""
+        ...
+
+    def delete_secret(self, digest: bytes) -> None:
+        """Delete one secret."""
+        ...
+
     def delete(self, name: str) -> None:
         """Delete all secrets of a key."""
         ...

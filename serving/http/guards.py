@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 
 from starlette.requests import ClientDisconnect
@@ -15,7 +16,9 @@ from serving.http.scenario_access import SCENARIOS, is_recommendation
 from serving.http.security import foreign_origin, required_scope
 
 OPEN_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json"})
-OPEN_FOLDER = "/pages/"  # the dashboard's files, which hold no data
+OPEN_FOLDERS = ("/pages/", "/sign-in/")  # the dashboard's files, which hold no data; the way to a session
+
+SIGN_IN_HEADER, SIGN_IN = "X-Tidewise-Sign-In", "sign-in/start"  # relative, for a dashboard behind a path prefix
 
 
 class RawPath:
@@ -32,32 +35,34 @@ class RawPath:
 
 
 def _is_open(path: str) -> bool:
-    return path in OPEN_PATHS or path.startswith(OPEN_FOLDER)
+    return path in OPEN_PATHS or path.startswith(OPEN_FOLDERS)
 
 
 class KeyGuard:
     """Requires a key with the scope of the request, below its rate limit, except on open paths."""
 
-    def __init__(self, app: ASGIApp, *, keys: KeyRing) -> None:
+    def __init__(self, app: ASGIApp, *, keys: KeyRing, has_sign_in: bool = False) -> None:
+        """`has_sign_in`: tell the dashboard where people sign in."""
         self._app = app
         self._keys = keys
+        self._challenge = {"WWW-Authenticate": "Bearer"} | ({SIGN_IN_HEADER: SIGN_IN} if has_sign_in else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401, 403 or 429, or pass on."""
         if scope["type"] != "http" or _is_open(scope["path"]):
             return await self._app(scope, receive, send)
         access = self._keys.granted(scope["headers"])
-        refusal = _refusal(access, scope["method"], scope["path"])
+        refusal = _refusal(access, scope["method"], scope["path"], self._challenge)
         if access:
             scope.setdefault("state", {}).update({ACTOR: access.name, SCENARIOS: access.scenarios})
         await (refusal or self._app)(scope, receive, send)
 
 
-def _refusal(access: Access | None, method: str, path: str) -> Response | None:
-    """The answer to a request that its key does not permit."""
+def _refusal(access: Access | None, method: str, path: str, challenge: Mapping[str, str]) -> Response | None:
+    """The answer to a request that its key does not permit. `challenge`: headers of an answer to one without a key."""
     if access is None:
         message = "an API key is needed; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
-        return json_reply(error_body("unauthorized", message), status=401, headers={"WWW-Authenticate": "Bearer"})
+        return json_reply(error_body("unauthorized", message), status=401, headers=challenge)
     required = required_scope(method, path)
     if access.scope < required:
         message = f"this key has the scope {access.scope.name.lower()}; this request needs {required.name.lower()}"

@@ -10,6 +10,7 @@ from core.clock import Clock
 from core.ports.store import Store
 from core.records.api_keys import ApiKey, Scope, digest_of
 from serving.http.rate_limit import TokenBucket
+from serving.http.session_cookie import session_secret
 
 RELOAD_S = 1.0  # how soon a new key is accepted and a revoked one refused
 SETTINGS_NAME = "settings"
@@ -61,7 +62,8 @@ class KeyRing:
     def granted(self, headers: Sequence[tuple[bytes, bytes]]) -> Access | None:
         """The access with the highest scope among the secrets in raw request headers.
 
-        They are sent as `Authorization: Bearer SECRET` or `X-API-Key: SECRET`.
+        They are sent as `Authorization: Bearer SECRET` or `X-API-Key: SECRET`, by the dashboard also in a session's
+        cookie.
         """
         found = [access for secret in _secrets(headers) if (access := self._find(digest_of(secret))) is not None]
         return max(found, key=lambda access: access.scope, default=None)
@@ -86,4 +88,5 @@ def _secrets(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
             secrets.append(value.strip())
         elif name == b"authorization" and value[:7].lower() == b"bearer ":
             secrets.append(value[7:].strip())
-    return secrets
+    session = session_secret(headers)
+    return secrets if session is None else [*secrets, session]

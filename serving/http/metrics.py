@@ -6,12 +6,12 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.http.session_cookie import DASHBOARD
 from serving.runtime.activity import ActivitySampler
 from serving.runtime.metrics import Metrics
 
 PERSONAL_ROUTES = ("/v1/recommendations", "/v1/users/{user_id}/recommendations", "/v1/users/{user_id}/rank")
 EVENTS_ROUTE = "/v1/interactions"
-DASHBOARD = (b"x-tidewise-client", b"dashboard")  # an operator who looks is no user who is served
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 
 
@@ -25,7 +25,7 @@ class MetricsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, and measure."""
-        if scope["type"] != "http" or DASHBOARD in scope["headers"]:
+        if scope["type"] != "http" or DASHBOARD in scope["headers"]:  # an operator who looks is no user who is served
             return await self._app(scope, receive, send)
         status = "disconnected"  # the client left before the answer
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from core.access.sign_in import SignIn
 from core.clock import Clock, WallClock
 from core.events.interactions import EventTypes, Interaction
 from core.experiments.current import CurrentExperiments
@@ -142,6 +143,7 @@ class Services:
     api_key: str | None = None
     write_key: str | None = None
     read_key: str | None = None
+    sign_in: SignIn | None = None  # to the dashboard; only with `api_key`
     cursor_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     cors_origins: Sequence[str] = ()  # of web pages that may call the API; only with `api_key`
     limits: Limits = field(default_factory=Limits)

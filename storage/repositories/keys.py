@@ -29,6 +29,14 @@ def _expire(dialect: Dialect) -> CompilerElement:
     return update(api_keys).where(OWN, later).values(expires_ms=bindparam("at_ms"))
 
 
+def _delete_expired(dialect: Dialect) -> CompilerElement:
+    return delete(api_keys).where(OWN, columns.expires_ms <= bindparam("at_ms"))
+
+
+def _delete_secret(dialect: Dialect) -> CompilerElement:
+    return delete(api_keys).where(columns.digest == bindparam("key_digest"))
+
+
 def _delete(dialect: Dialect) -> CompilerElement:
     return delete(api_keys).where(OWN)
 
@@ -57,6 +65,14 @@ class KeyRepository:
     def expire(self, name: str, *, at_ms: int) -> None:
         """Let all secrets of a key expire at a time, unless they do so earlier."""
         self._session.run(_expire, key_name=name, at_ms=at_ms)
+
+    def delete_expired(self, name: str, *, at_ms: int) -> None:
+        """Delete the secrets of a key that are expired at a time."""
+        self._session.run(_delete_expired, key_name=name, at_ms=at_ms)
+
+    def delete_secret(self, digest: bytes) -> None:
+        """Delete one secret."""
+        self._session.run(_delete_secret, key_digest=digest)
 
     def delete(self, name: str) -> None:
         """Delete all secrets of a key."""

@@ -41,3 +41,17 @@ def test_a_key_is_deleted_with_all_its_secrets(store: Store) -> None:
         tx.keys.delete("shop")
         tx.commit()
     assert stored(store) == [REPORTS]
+
+
+def test_expired_and_single_secrets_of_a_key_are_deleted(store: Store) -> None:
+    add(store, SHOP, SHOP_LATER, REPORTS)
+    with store.transaction() as tx:
+        tx.keys.delete_expired("shop", at_ms=49)
+        tx.keys.delete_expired("reports", at_ms=100)
+        tx.commit()
+    assert stored(store) == [REPORTS, SHOP, SHOP_LATER]
+    with store.transaction() as tx:
+        tx.keys.delete_expired("shop", at_ms=50)
+        tx.keys.delete_secret(REPORTS.digest)
+        tx.commit()
+    assert stored(store) == [SHOP_LATER]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-EXTRAS = ("kafka", "faust", "mode", "aiokafka", "cramjam", "psycopg", "pytest", "hypothesis")
+EXTRAS = ("kafka", "faust", "mode", "aiokafka", "cramjam", "psycopg", "authlib", "pytest", "hypothesis")
 
 WITHOUT_EXTRAS = f"""
 import sys
@@ -24,10 +24,20 @@ sys.meta_path.insert(0, Missing())
 """
 
 
+SETTINGS = {
+    "server.api_key": "a-key-of-an-administrator",
+    "oidc.issuer": "https://localhost:9",
+    "oidc.client_id": "tidewise",
+    "oidc.client_secret": "secret",
+    "oidc.public_url": "https://localhost",
+    "oidc.admins": "*",
+}
+SIGN_IN = [word for name, value in SETTINGS.items() for word in ("--set", f"{name}={value}")]
 COMMANDS = {
     "the demo": ["demo", "--exit"],
     "worker": ["worker", "--kafka", "localhost:9"],
     "serve before Kafka": ["serve", "--kafka", "localhost:9", "--port", "0"],
+    "serve with a sign-in": ["serve", "--port", "0", *SIGN_IN],
     "serve on PostgreSQL": ["serve", "--set", "database.url=postgresql://localhost:9/none", "--port", "0"],
 }
 # One process for all: it spends seconds on imports, and no command leaves anything behind for the next.
@@ -67,7 +77,13 @@ def test_the_demo_starts_and_the_embedded_system_imports_without_extras(ends: di
 
 
 @pytest.mark.parametrize(
-    ("name", "extra"), [("worker", "kafka"), ("serve before Kafka", "kafka"), ("serve on PostgreSQL", "postgres")]
+    ("name", "extra"),
+    [
+        ("worker", "kafka"),
+        ("serve before Kafka", "kafka"),
+        ("serve with a sign-in", "oidc"),
+        ("serve on PostgreSQL", "postgres"),
+    ],
 )
 def test_a_missing_extra_is_an_error_that_says_how_to_install_it(
     ends: dict[str, tuple[int, str, str]], name: str, extra: str

@@ -25,5 +25,13 @@ class MemoryKeys(MemoryRepository):
             for key in self.data.keys
         ]
 
+    def delete_expired(self, name: str, *, at_ms: int) -> None:
+        self.data.keys = [
+            key for key in self.data.keys if key.name != name or key.expires_ms is None or key.expires_ms > at_ms
+        ]
+
+    def delete_secret(self, digest: bytes) -> None:
+        self.data.keys = [key for key in self.data.keys if key.digest != digest]
+
     def delete(self, name: str) -> None:
         self.data.keys = [key for key in self.data.keys if key.name != name]

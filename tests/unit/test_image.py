@@ -62,7 +62,7 @@ def test_the_base_image_has_an_exact_version() -> None:
 
 
 def test_the_image_has_the_extras_that_its_processes_need() -> None:
-    assert set(lock.EXTRAS) == {"kafka", "postgres", "drift"}  # the worker, the database, the monitor
+    assert set(lock.EXTRAS) == {"kafka", "postgres", "drift", "oidc"}  # worker, database, monitor, sign-in
 
 
 def test_every_dependency_of_the_image_is_pinned() -> None:

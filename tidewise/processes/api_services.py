@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from core.clock import WallClock
+from core.access.sign_in import SignIn
+from core.clock import HOUR_MS, WallClock
+from core.errors import InvalidSettings
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItems
+from core.records.api_keys import Scope
 from tidewise import __version__
 from tidewise.bootstrap import System, cursor_key
 from tidewise.processes.kafka import dead_letter_decoder, end_offsets
+from tidewise.settings.access import OidcSettings
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -46,6 +50,7 @@ def api_services(system: System, *, log: EventLog | None = None, collectors: Seq
         api_key=settings.api_key(),
         write_key=settings.write_key(),
         read_key=settings.read_key(),
+        sign_in=_sign_in(settings.oidc),
         cors_origins=settings.server.origins,
         limits=Limits(
             max_events=settings.server.max_batch,
@@ -55,6 +60,27 @@ def api_services(system: System, *, log: EventLog | None = None, collectors: Seq
         ),
         version=__version__,
         collectors=collectors,
+    )
+
+
+def _sign_in(options: OidcSettings) -> SignIn | None:
+    """The identity provider of the dashboard; raises `InvalidSettings` where the extra is missing."""
+    if not options.issuer:
+        return None
+    try:
+        import authlib  # noqa: F401
+    except ModuleNotFoundError as error:
+        msg = "oidc.issuer needs the oidc extra (authlib is missing); install it: pip install 'tidewise[oidc]'"
+        raise InvalidSettings(msg) from error
+    return SignIn(
+        issuer=options.issuer,
+        client_id=options.client_id,
+        client_secret=options.client_secret.get_secret_value(),
+        public_url=options.public_url,
+        scopes=options.scopes,
+        claim=options.claim,
+        granted={Scope[name]: values for name, values in options.granted().items()},
+        session_ms=int(options.session_hours * HOUR_MS),
     )
 
 

@@ -22,6 +22,7 @@ from core.errors import InvalidSettings
 from core.events.history import WindowShape
 from core.events.interactions import DEFAULT_EVENT_TYPES, EventType, EventTypes, check_id
 from core.events.values import ValueWeight
+from tidewise.settings.access import OidcSettings
 from tidewise.settings.drift import DriftSettings, InterestSettings
 from tidewise.settings.errors import explain
 from tidewise.settings.kafka import KafkaSection
@@ -201,6 +202,7 @@ class Settings(BaseSettings):
     data: DataSettings = DataSettings()
     database: DatabaseSettings = DatabaseSettings()
     server: ServerSettings = ServerSettings()
+    oidc: OidcSettings = OidcSettings()
     clock: ClockSettings = ClockSettings()
     window: WindowSettings = WindowSettings()
     events: EventSettings = EventSettings()
@@ -218,6 +220,13 @@ class Settings(BaseSettings):
     kafka: KafkaSection = KafkaSection()
     metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _sign_in_needs_api_key(self) -> Self:
+        if self.oidc.issuer and self.server.api_key is None:
+            msg = "oidc.issuer: without server.api_key nobody needs to sign in; set TIDEWISE_SERVER__API_KEY too"
+            raise ValueError(msg)
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -22,7 +22,7 @@ function query(parameters) {
 let requestKey = () => Promise.reject(new Error("not connected"));
 let noteReachable = () => {};
 
-// `onKeyRequired(problem)` resolves once a key is stored; `onReachable(isAlive)` reports whether the server answered.
+// `onKeyRequired(problem, signIn)` resolves once a key is stored; `signIn`: where people sign in, or null; `onReachable(isAlive)` reports whether the server answered.
 export function connect({ onKeyRequired, onReachable }) {
   requestKey = onKeyRequired;
   noteReachable = onReachable;
@@ -42,7 +42,8 @@ export async function call(method, path, { body, signal } = {}) {
     });
     if (response.status === 401) {
       // Not while a key that was given meanwhile has not been tried.
-      if (sessionStorage.getItem("key") === key) await requestKey(key ? "The server rejected this key." : "");
+      const problem = key ? "The server rejected this key." : "";
+      if (sessionStorage.getItem("key") === key) await requestKey(problem, response.headers.get("X-Tidewise-Sign-In"));
       signal?.throwIfAborted();
       continue;
     }
@@ -72,6 +73,11 @@ async function read(response) {
   if (response.ok) return content;
   const problem = content?.error;
   throw new ApiError(problem?.message || `HTTP ${response.status}`, response.status, problem?.code || "unknown");
+}
+
+// Ends the session of a person who signed in.
+export async function endSession() {
+  await reach("/sign-in/end", { method: "POST", headers: { "X-Tidewise-Client": "dashboard" } });
 }
 
 const get = (path, signal) => call("GET", path, { signal });

@@ -1,5 +1,5 @@
 // The frame: routing, page titles, the connection banner, the key dialog.
-import { connect } from "./api.js";
+import { connect, endSession } from "./api.js";
 import { announce, fill } from "./dom.js";
 import { empty, failed, head } from "./parts.js";
 import { rangeOf } from "./range.js";
@@ -137,9 +137,12 @@ const dialog = document.getElementById("key-dialog");
 let keyRequest = null;
 
 // One dialog, however many requests wait for the key.
-function onKeyRequired(problem) {
+function onKeyRequired(problem, signIn) {
   keyRequest ??= new Promise((resolve) => {
     document.getElementById("key-problem").textContent = problem;
+    const link = document.getElementById("sign-in");
+    link.hidden = signIn === null;
+    if (signIn !== null) link.href = signIn;
     dialog.showModal();
     dialog.addEventListener("close", function closed() {
       const field = document.getElementById("key");
@@ -157,6 +160,13 @@ function onKeyRequired(problem) {
 // Redirect /?user=ID to the page of the user.
 const user = new URLSearchParams(location.search).get("user");
 if (user) history.replaceState(null, "", location.pathname + "#/users/" + encodeURIComponent(user));
+
+const signOut = document.getElementById("sign-out");
+signOut.hidden = !document.cookie.includes("tidewise_signed_in=");
+signOut.addEventListener("click", async () => {
+  await endSession();
+  location.reload();
+});
 
 connect({ onKeyRequired, onReachable });
 addEventListener("hashchange", open);

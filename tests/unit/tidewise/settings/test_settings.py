@@ -219,6 +219,39 @@ def test_secrets_are_masked_wherever_settings_are_shown() -> None:
     assert settings.database_url() == url
 
 
+PROVIDER = {
+    "oidc_issuer": "https://id.example.com/",
+    "oidc_client_id": "tidewise",
+    "oidc_client_secret": "hunter2",
+    "oidc_public_url": "https://shop.example.com/tidewise",
+    "oidc_admins": "it, owners",
+    "server_api_key": KEY,
+}
+
+
+def test_an_identity_provider_has_a_client_and_lets_somebody_in() -> None:
+    settings = load(**PROVIDER)
+    assert (settings.oidc.issuer, settings.oidc.granted()["ADMIN"]) == ("https://id.example.com", ("it", "owners"))
+    assert "hunter2" not in str(settings.masked())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"oidc_client_id": "", "oidc_public_url": ""}, "issuer needs client_id and public_url too"),
+        ({"oidc_client_secret": ""}, "issuer needs client_secret too"),
+        ({"oidc_admins": " , "}, "issuer needs readers, writers or admins"),
+        ({"oidc_issuer": "http://id.example.com"}, "wanted an https address"),
+        ({"oidc_public_url": "https://shop.example.com/?a=1"}, "wanted an https address without a query"),
+        ({"oidc_issuer": "id.example.com"}, "wanted an https address"),
+        ({"server_api_key": ""}, "without server.api_key nobody needs to sign in"),
+    ],
+)
+def test_half_an_identity_provider_is_an_error(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(InvalidSettings, match=message):
+        load(**PROVIDER | changes)
+
+
 @pytest.mark.parametrize("name", ["server_api_key", "server_api_kye"])
 def test_messages_do_not_contain_secrets(name: str) -> None:
     with pytest.raises(InvalidSettings) as caught:
