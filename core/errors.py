@@ -42,6 +42,10 @@ class InvalidInput(TidewiseError, ValueError):
         self.field = field
 
 
+class UnknownDefinition(InvalidInput):
+    """A request names a scenario or a segment that this process does not know; another one may just have stored it."""
+
+
 class InvalidEvent(InvalidInput):
     """An interaction is malformed."""
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.definitions.followed import FollowedDefinitions
 from core.definitions.kinds import SCENARIO
-from core.errors import InvalidInput
+from core.errors import UnknownDefinition
 from core.events.interactions import shorten
 from core.json_fields import check_name
 from core.ports.store import Store
@@ -23,12 +23,12 @@ class CurrentScenarios(FollowedDefinitions[Scenario]):
         super().__init__(store, SCENARIO, _parse, settings=settings)
 
     def get(self, name: str) -> Scenario:
-        """One by name; raises `InvalidInput`."""
+        """One by name; raises `UnknownDefinition`."""
         named = self.all().get(name)
         if named is None:
             known = ", ".join(list(self.all())[:20]) or "none yet; PUT /v1/scenarios/NAME makes one"
             msg = f"scenario: wanted a known name, got {shorten(name)}; known are {known}"
-            raise InvalidInput(msg, field="scenario")
+            raise UnknownDefinition(msg, field="scenario")
         return named.parsed
 
 

@@ -10,7 +10,7 @@ from core.catalogue.filters import Filter, filter_of
 from core.clock import Clock, WallClock
 from core.definitions.followed import FollowedDefinitions
 from core.definitions.kinds import SEGMENT, save_definition
-from core.errors import InvalidInput
+from core.errors import InvalidInput, UnknownDefinition
 from core.events.interactions import shorten
 from core.json_fields import check_description, check_name, object_fields
 from core.ports.store import Store
@@ -72,7 +72,7 @@ class CurrentSegments(FollowedDefinitions[Segment]):
         return {name: named.parsed.where for name, named in self.all().items()}
 
     def check(self, *filters: Filter) -> None:
-        """Raise `InvalidInput` where a filter names a segment that does not exist."""
+        """Raise `UnknownDefinition` where a filter names a segment that does not exist."""
         for condition in (part for where in filters for part in user_conditions(where)):
             if condition.name != SEGMENT_NAME:
                 continue
@@ -80,7 +80,7 @@ class CurrentSegments(FollowedDefinitions[Segment]):
             if unknown:
                 known = ", ".join(list(self.all())[:20]) or "none yet; PUT /v1/segments/NAME makes one"
                 msg = f"{SEGMENT_NAME}: wanted a known name, got {shorten(unknown[0])}; known are {known}"
-                raise InvalidInput(msg, field="where")
+                raise UnknownDefinition(msg, field="where")
 
 
 def _parse(definition: Mapping[str, Any], name: str) -> Segment:

@@ -24,7 +24,7 @@ REUSE = 20  # results that took t seconds are reused for 20 t: reading them cost
 
 
 class ExperimentRoutes:
-    """A change takes effect in this process at once, in the others as soon as they follow it."""
+    """A change takes effect in this process at once, in the answers of others as soon as they follow it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -44,13 +44,16 @@ class ExperimentRoutes:
 
     async def list_all(self, _request: Request) -> Response:
         """All experiments, by name."""
+        await self._engine.follow(self._experiments)
         now_ms = self._services.clock.now_ms()
         named = self._experiments.all().values()
         return json_reply({"experiments": [schemas.experiment_out(each, now_ms=now_ms) for each in named]})
 
     async def get(self, request: Request) -> Response:
         """One experiment."""
-        named = self._experiments.named(path_id(request, "name"))
+        name = path_id(request, "name")
+        await self._engine.follow(self._experiments)
+        named = self._experiments.named(name)
         return json_reply(schemas.experiment_out(named, now_ms=self._services.clock.now_ms()))
 
     async def put(self, request: Request) -> Response:
@@ -80,7 +83,9 @@ class ExperimentRoutes:
 
     async def results(self, request: Request) -> Response:
         """The arms compared with the control, day by day."""
-        experiment = self._experiments.named(path_id(request, "name")).parsed
+        name = path_id(request, "name")
+        await self._engine.follow(self._experiments)
+        experiment = self._experiments.named(name).parsed
         return json_reply(await self._engine.executor.run(lambda: self._read(experiment)))
 
     def _read(self, experiment: Experiment) -> dict[str, object]:

@@ -69,7 +69,9 @@ class RecommendationRoutes:
         if body.get("users") is not None:
             return await self._recommend_all(body)
         user_id = None if body.get("user_id") is None else check_id("user_id", body["user_id"])
-        recommendation_request = parse_recommendation_request(body, self._services, user_id=user_id)
+        recommendation_request = await self._engine.knowing(
+            lambda: parse_recommendation_request(body, self._services, user_id=user_id)
+        )
         events = self._session(body.get("events", []))
         return await self._reply(
             lambda: self._recommender.recommend_session(events, recommendation_request, user_id=user_id),
@@ -84,7 +86,9 @@ class RecommendationRoutes:
             msg = f"{extra}: wanted either users, or a session, in one request; leave one out"
             raise InvalidInput(msg, field=extra)
         user_ids = check_ids("users", body["users"], limit=MAX_USERS)
-        requests = [parse_recommendation_request(body, self._services, user_id=user_id) for user_id in user_ids]
+        requests = await self._engine.knowing(
+            lambda: [parse_recommendation_request(body, self._services, user_id=user_id) for user_id in user_ids]
+        )
 
         def content() -> bytes:
             wanted = list(zip(user_ids, requests, strict=True))
@@ -141,7 +145,9 @@ class RecommendationRoutes:
         """The answer to a query string: of a list, or of the next page of one."""
         if "next" not in request.query_params:
             assigned = None if list_name else about.get("user_id")
-            wanted = read_recommendation_query(request, self._services, user_id=assigned)
+            wanted = await self._engine.knowing(
+                lambda: read_recommendation_query(request, self._services, user_id=assigned)
+            )
             return await self._reply(lambda: query(wanted), wanted, list_name=list_name, **about)
         rest, wanted = read_next_page(request, self._services)
         user_id = about.get("user_id")

@@ -27,7 +27,7 @@ PREVIEW = "preview"  # the name of a scenario that has none
 
 
 class ScenarioRoutes:
-    """A change takes effect in this process at once, in the others as soon as they follow it."""
+    """A change takes effect in this process at once, in the answers of others as soon as they follow it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -47,11 +47,13 @@ class ScenarioRoutes:
 
     async def list_all(self, _request: Request) -> Response:
         """All scenarios, by name."""
+        await self._engine.follow(self._scenarios)
         return json_reply({"scenarios": [schemas.scenario_out(*entry) for entry in self._scenarios.all().items()]})
 
     async def get(self, request: Request) -> Response:
         """One scenario."""
         name = path_id(request, "name")
+        await self._engine.follow(self._scenarios)
         return json_reply(schemas.scenario_out(name, self._scenarios.named(name)))
 
     async def put(self, request: Request) -> Response:
@@ -111,6 +113,7 @@ class ScenarioRoutes:
         body = await self._body(request, schemas.PreviewIn)
         user_id = check_id("user_id", body.get("user_id"))
         proposed = parse_scenario(body.get("definition"), name=PREVIEW)
+        await self._engine.follow(self._scenarios, self._services.segments)
         self._services.segments.check(*proposed.filters)
         current = None if body.get("scenario") is None else self._scenarios.get(str(body["scenario"]))
 

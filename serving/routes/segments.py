@@ -15,7 +15,7 @@ from serving.schemas.definitions import revision_out
 
 
 class SegmentRoutes:
-    """A change takes effect in this process at once, in the others as soon as they follow it."""
+    """A change takes effect in this process at once, in the answers of others as soon as they follow it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -32,11 +32,14 @@ class SegmentRoutes:
 
     async def list_all(self, _request: Request) -> Response:
         """All segments, by name."""
+        await self._engine.follow(self._segments)
         return json_reply({"segments": [schemas.segment_out(named) for named in self._segments.all().values()]})
 
     async def get(self, request: Request) -> Response:
         """One segment."""
-        return json_reply(schemas.segment_out(self._segments.named(path_id(request, "name"))))
+        name = path_id(request, "name")
+        await self._engine.follow(self._segments)
+        return json_reply(schemas.segment_out(self._segments.named(name)))
 
     async def put(self, request: Request) -> Response:
         """Insert or replace a segment: one revision."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from core.definitions.followed import FollowedDefinitions
+from core.errors import StoreUnavailable, UnknownDefinition
 from core.events.interactions import Interaction
 from core.ingestion.sources import EventOutcome
 from core.recommendation.trends import Trends
@@ -19,6 +20,8 @@ from serving.runtime.metrics import Metrics
 from serving.runtime.query_executor import QueryExecutor
 from serving.runtime.services import Services
 from serving.runtime.writer import Writer
+
+T = TypeVar("T")
 
 
 class EventSink(Protocol):
@@ -81,6 +84,20 @@ class Engine:
             return revision
 
         return await self.writer.run(apply)
+
+    async def follow(self, *definitions: FollowedDefinitions[Any]) -> None:
+        """Read what other processes stored; without the database, what is known stays."""
+        with suppress(StoreUnavailable):
+            for kind in definitions:
+                await self.executor.run(kind.follow)
+
+    async def knowing(self, read: Callable[[], T]) -> T:
+        """What `read` makes of a request, tried again where it names what another process may just have stored."""
+        try:
+            return read()
+        except UnknownDefinition:
+            await self.follow(self.services.scenarios, self.services.segments)
+            return read()
 
     def _after_sample(self) -> None:
         self._lags.record()

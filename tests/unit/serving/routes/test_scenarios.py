@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from serving_doubles import NOW_MS, Api, Shop, click
 
+from core.errors import StoreUnavailable
 from core.scenarios.current import CurrentScenarios
 from core.scenarios.manage import save_scenario
+from core.users.segments import save_segment
 from serving.app import create_app
 from serving.http.security import Scope, required_scope
 
@@ -106,11 +108,29 @@ def test_a_stored_scenario_hides_that_of_the_settings_until_it_is_deleted(shop: 
         assert api.get("/v1/scenarios/home").json()["definition"] == {"n": 1}
 
 
-def test_the_change_of_another_process_serves_once_it_is_followed(api: Api, shop: Shop) -> None:
+def test_what_another_process_has_just_stored_is_known_to_every_request(api: Api, shop: Shop) -> None:
     save_scenario(shop.store, "home", {"n": 1}, author="another process")
-    assert api.get("/v1/users/ann/recommendations?scenario=home").status_code == 422
-    shop.services.scenarios.follow()
     assert len(item_ids(api, "/v1/users/ann/recommendations?scenario=home")) == 1
+    save_scenario(shop.store, "cart", {"n": 2}, author="another process")
+    save_segment(shop.store, "vip", {"where": {"country": "de"}}, author="another process")
+    body = {"user_id": "ann", "events": [{"item_id": "a"}], "scenario": "cart", "where": {"user.segment": "vip"}}
+    assert api.post("/v1/recommendations", json=body).status_code == 200
+    save_scenario(shop.store, "cart", {"n": 3}, author="another process")
+    assert api.get("/v1/scenarios/cart").json()["definition"] == {"n": 3}
+    assert [entry["name"] for entry in api.get("/v1/scenarios").json()["scenarios"]] == ["cart", "home"]
+    assert api.get("/v1/segments/vip").status_code == 200
+    assert api.get("/v1/users/ann/recommendations?scenario=none").status_code == 422
+
+
+def test_without_the_database_known_scenarios_are_listed(api: Api, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(api, "home", {"n": 1})
+    monkeypatch.setattr(shop.services.scenarios, "follow", unavailable)
+    assert api.get("/v1/scenarios/home").status_code == 200
+    assert api.get("/v1/users/ann/recommendations?scenario=none").status_code == 422
+
+
+def unavailable() -> bool:
+    raise StoreUnavailable("the database is away")
 
 
 def test_a_preview_answers_side_by_side_and_stores_nothing(api: Api) -> None:
