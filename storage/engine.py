@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ POOL_OVERFLOW = 24
 POOL_TIMEOUT_S = 10
 BUSY_PAUSE_S = 0.01
 BUSY_TIMEOUT_S = 10  # how long a SQLite writer waits for another process
-CACHE_KIB = 32 * 1024  # of pages, per SQLite connection
+CACHE_MIB = 32  # of pages, per SQLite connection
 CHECKPOINT_PAGES = 4_000  # 16 MiB of WAL between checkpoints: imports spend less time in them than with 4 MiB
 CONNECT_TIMEOUT_S = 5
 IDLE_TRANSACTION_TIMEOUT_S = 10
@@ -47,14 +48,17 @@ def parse_url(text: str) -> URL:
     return url.set(drivername="sqlite" if url.get_backend_name() == "sqlite" else "postgresql+psycopg")
 
 
-def open_engine(url: URL, *, create: bool) -> Engine:
-    """An engine with a connection pool; it does not connect yet."""
+def open_engine(url: URL, *, create: bool, cache_mib: int | None = None) -> Engine:
+    """An engine with a connection pool; it does not connect yet.
+
+    `cache_mib`: of pages, per SQLite connection; None: `CACHE_MIB`.
+    """
     if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url, create=create)
+        return _sqlite_engine(url, create=create, cache_mib=cache_mib or CACHE_MIB)
     return _postgres_engine(url)
 
 
-def _sqlite_engine(url: URL, *, create: bool) -> Engine:
+def _sqlite_engine(url: URL, *, create: bool, cache_mib: int) -> Engine:
     path = Path(str(url.database))
     if create:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,16 +78,16 @@ def _sqlite_engine(url: URL, *, create: bool) -> Engine:
             "check_same_thread": False,  # the pool gives a connection to one thread at a time
         },
     )
-    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "connect", partial(_prepare_sqlite, cache_mib=cache_mib))
     return engine
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def _prepare_sqlite(connection: Any, _record: Any, *, cache_mib: int) -> None:
     """WAL: readers never wait for the writer. FULL: each commit is on disk before it is acknowledged."""
     cursor = connection.cursor()
     _switch_to_wal(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute(f"PRAGMA cache_size=-{CACHE_KIB}")
+    cursor.execute(f"PRAGMA cache_size=-{cache_mib * 1024}")
     cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
     cursor.close()
     connection.create_function("add_log2", 2, _add_log2, deterministic=True)

@@ -21,12 +21,12 @@ from storage.session import Session
 from storage.transaction import SqlTransaction
 
 
-def open_store(url: str, *, create: bool = True) -> SqlStore:
-    """Open a database and migrate it. `create`: create a missing SQLite file.
+def open_store(url: str, *, create: bool = True, cache_mib: int | None = None) -> SqlStore:
+    """Open a database and migrate it. `create`: a missing SQLite file. `cache_mib`: see `open_engine`.
 
     Raises `InvalidSettings` (bad URL), `StoreUnavailable`, and `StoreMismatch` (written by a newer version).
     """
-    engine = open_engine(parse_url(url), create=create)
+    engine = open_engine(parse_url(url), create=create, cache_mib=cache_mib)
     store = SqlStore(engine)
     try:
         store.prepare()

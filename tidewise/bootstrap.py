@@ -83,16 +83,18 @@ class System:
         self.store.close()
 
 
-def open_system(settings: Settings, *, check_meta: bool = True, recommends: bool = False) -> System:
+def open_system(
+    settings: Settings, *, check_meta: bool = True, recommends: bool = False, imports: bool = False
+) -> System:
     """The system that the settings describe; raises `StoreMismatch` where the database was made with other settings.
 
     `check_meta`: False for `tidewise rebuild`, which resolves such a mismatch. `recommends`: the process answers
-    recommendations, so it counts transitions.
+    recommendations, so it counts transitions. `imports`: it writes much, so it caches more of a SQLite database.
     """
     from storage import open_store
 
     make_folder(settings.data.folder)
-    store = open_store(settings.database_url())
+    store = open_store(settings.database_url(), cache_mib=settings.cache.import_mib if imports else None)
     try:
         settings = _with_stored_clock(settings, store)
         if check_meta:

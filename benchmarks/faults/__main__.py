@@ -4,12 +4,13 @@
     python -m benchmarks.faults --quick    one or two of each
 
 Events are sent to Kafka at a rate, clients post to two APIs, two workers apply. Shoppers use the rest of the API: they
-undo, merge, erase, change items and users, and read answers under an experiment. Workers, broker, PostgreSQL and APIs
-are killed and restarted, the two servers also together; workers are suspended past their session, join and leave; a
-proxy makes PostgreSQL slow or silent, or resets all connections to it. After unexpected exits processes are restarted
-and counted. A recovery ends when a click sent after the fault to every partition is in the database. At the end the
-database is compared with the senders' ledgers and with what shoppers were told. The exit code is 1 where a promise was
-broken, or a recovery took more than 90 s, which ends the campaign.
+undo, merge, erase, change items and users, and read answers under an experiment; an operator imports a catalogue again
+and again. Workers, broker, PostgreSQL and APIs are killed and restarted, the two servers also together; workers are
+suspended past their session, join and leave; a proxy makes PostgreSQL slow or silent, or resets all connections to it.
+After unexpected exits processes are restarted and counted. A recovery ends when a click sent after the fault to every
+partition is in the database. At the end the database is compared with the senders' ledgers and with what shoppers and
+operator were told. The exit code is 1 where a promise was broken, or a recovery took more than 90 s, which ends the
+campaign.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def run(
     clients = ApiClients(urls, num_clients=2, items=items, folder=target.folder)
     probe_ledger = target.folder / "probes.ledger"
     timeouts: list[str] = []
-    shoppers = Shoppers(urls, num=options.shoppers, seed=options.seed)
+    shoppers = Shoppers(urls, target.data, num=options.shoppers, seed=options.seed)
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(probe_ledger))
         probes = stack.enter_context(closing(Probes(kafka, target.database.url, item_id=items[0], ledger=ledger)))

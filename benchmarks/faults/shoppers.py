@@ -1,14 +1,16 @@
-"""Clients of the whole API in the distributed campaign, and what must be stored for them."""
+"""Clients of the whole API in the distributed campaign with an operator, and what must be stored for them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import psycopg
 
 from benchmarks.faults.clients.calls import Outages
 from benchmarks.faults.clients.comparison import compare, num_different
+from benchmarks.faults.clients.operator_commands import Operator
 from benchmarks.faults.clients.promises import Promises, merged
 from benchmarks.faults.clients.shop_client import ShopClient, prepare
 from benchmarks.faults.clients.work import working
@@ -16,16 +18,17 @@ from tidewise.settings.schema import Settings
 
 
 class Shoppers:
-    """So many clients of the APIs at `urls`."""
+    """So many clients of the APIs at `urls`, and an operator who imports a catalogue into the data folder `data`."""
 
-    def __init__(self, urls: Sequence[str], *, num: int, seed: int) -> None:
+    def __init__(self, urls: Sequence[str], data: Path, *, num: int, seed: int) -> None:
         outages = Outages()
         items = prepare(urls, outages) if num else []
         self._clients = [ShopClient(number, urls, items=items, seed=seed, outages=outages) for number in range(num)]
+        self._operators = [Operator(data, urls, seed=seed, outages=outages)] if num else []
 
     def shopping(self) -> AbstractContextManager[None]:
         """They call while the block runs."""
-        return working(self._clients)
+        return working([*self._clients, *self._operators])
 
     def violations(self, url: str, settings: Settings, *, before: Set[bytes], others: Set[bytes]) -> dict[str, int]:
         """The number of violations of each promise to them, in PostgreSQL at `url`.
@@ -43,9 +46,13 @@ class Shoppers:
         return {
             "events of shoppers": len(told.events),
             "undone, merged, erased": [len(told.undone), len(told.merged), len(told.erased)],
+            "items imported again and again": sum(len(operator.items) for operator in self._operators),
             "answers read by shoppers": len(told.shown),
             "wrong answers": dict(told.wrong),
         }
 
     def _told(self) -> Promises:
-        return merged([client.promises for client in self._clients])
+        told = merged([client.promises for client in self._clients])
+        for operator in self._operators:
+            told.items |= operator.items
+        return told

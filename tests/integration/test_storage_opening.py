@@ -51,11 +51,12 @@ def test_hot_tables_are_clustered_by_their_keys_on_sqlite(sqlite_database: Datab
     assert {name for (name,) in rows} >= {"interactions", "popularity", "event_counts"}
 
 
-def test_sqlite_uses_wal_and_full_synchronous(sqlite_database: Database) -> None:
-    opened = engine.open_engine(engine.parse_url(sqlite_database.url), create=False)
+def test_sqlite_uses_wal_and_full_synchronous_and_the_cache_asked_for(sqlite_database: Database) -> None:
+    opened = engine.open_engine(engine.parse_url(sqlite_database.url), create=False, cache_mib=3)
     with opened.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+        assert connection.exec_driver_sql("PRAGMA cache_size").scalar() == -3 * 1024  # KiB
     opened.dispose()
 
 

@@ -192,6 +192,8 @@ class CacheSettings(Section):
     """The size in MiB of a process's cache of users' windows and excluded items."""
     states_mib: Count = 256
     """The size in MiB of a process's cache of the encoder's incremental state by user."""
+    import_mib: Count = 512
+    """The size in MiB of the cache of a SQLite database's pages during an import; it grows with the database."""
 
 
 class Settings(BaseSettings):

@@ -20,7 +20,7 @@ StoredEvents = Mapping[str, tuple[str, str, int]]  # user, item and time by even
 EVENTS: LiteralString = """SELECT event_key, user_id, item_id, time_ms FROM interactions
                            JOIN users ON users.key = user_key JOIN items ON items.key = item_key"""
 OUTCOMES: LiteralString = "SELECT event_key, answer_key, position FROM outcomes"
-ITEMS: LiteralString = "SELECT item_id, title, stock, available_until_ms FROM items WHERE in_catalogue"
+ITEMS: LiteralString = "SELECT item_id, title, stock, available_until_ms, hidden FROM items WHERE in_catalogue"
 ATTRIBUTES: LiteralString = "SELECT user_id, attributes FROM user_attributes JOIN users ON users.key = user_key"
 
 
@@ -88,4 +88,5 @@ def event_key(event_id: str) -> bytes:
 
 
 def _stored_item(fields: dict[str, object] | None) -> tuple[object, ...] | None:
-    return None if fields is None else (fields["title"], fields["stock"], fields["available_until"])
+    """In the order of the columns of `ITEMS`."""
+    return None if fields is None else tuple(fields[name] for name in ("title", "stock", "available_until", "hidden"))

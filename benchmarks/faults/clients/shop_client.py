@@ -18,6 +18,7 @@ from core.clock import DAY_MS
 
 NUM_USERS, LARGEST_BATCH = 4, 20
 GIVES_UP, REPEATED, LATE = 0.05, 0.1, 0.2  # of each batch, each batch, each event
+HIDDEN = 0.3  # of the items that are patched
 KINDS = ("view", "view", "click", "cart", "purchase", "dislike")
 EXPERIMENT_SCENARIO = "campaign"
 EVENTS = "/v1/interactions?wait=applied"
@@ -144,12 +145,13 @@ class ShopClient(StoppableWork):
             fields = {"title": f"Item {self._rng.randrange(100)}", "stock": 5}
             item_id = f"{self._name}-item-{self._rng.randrange(10)}"
             self._calls.until_answered("PUT", f"/v1/items/{item_id}", json=fields)
-            self.promises.items[item_id] = fields | {"available_until": None}
+            self.promises.items[item_id] = fields | {"available_until": None, "hidden": False}
             self.promises.expired_s.pop(item_id, None)
             return
         item_id = self._rng.choice(known)
         if chance < 0.8:
             fields = {"title": f"Item {self._rng.randrange(100)}", "stock": self._rng.randrange(1, 9)}
+            fields |= {"hidden": self._rng.random() < HIDDEN}
             self._calls.until_answered("PATCH", f"/v1/items/{item_id}", json=fields)
             self.promises.items[item_id] = (self.promises.items[item_id] or {}) | fields
             return

@@ -2,11 +2,11 @@
 
     python -m benchmarks.faults.embedded --faults 200 --seed 1 --out faults.jsonl
 
-Clients send, undo, merge and erase, change items and read answers under an experiment; an operator imports, backs up,
-trains and promotes. API processes, monitor, supervisor and the operator's commands are killed or suspended, and the
-disk is full or the clock wrong for a while, alone and in pairs, at random. At the end of each round the database and
-the newest backup are compared with what clients were told. A round's figures are a line of the file; rounds that are
-there already are not run again. The exit code is 1 where a promise was broken.
+Clients send, undo, merge and erase, change items and read answers under an experiment; an operator imports events and a
+catalogue, backs up, trains and promotes. API processes, monitor, supervisor and the operator's commands are killed or
+suspended, and the disk is full or the clock wrong for a while, alone and in pairs, at random. At the end of each round
+the database and the newest backup are compared with what clients and operator were told. A round's figures are a line
+of the file; rounds that are there already are not run again. The exit code is 1 where a promise was broken.
 """
 
 from __future__ import annotations
@@ -82,6 +82,7 @@ def summary(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "incidents": sum(map(len, by_hit.values())),
         "events acknowledged": sum(entry["num_events"] for entry in rounds),
+        "items compared": sum(entry.get("num_items", 0) for entry in rounds),
         **{name: _times(incidents) for name, incidents in sorted(by_hit.items())},
         "violations": dict(violations),
     }

@@ -19,7 +19,7 @@ from benchmarks.faults.clients.shop_client import ShopClient, prepare
 from benchmarks.faults.clients.work import working
 from benchmarks.faults.embedded.faults import Incident, cause
 from benchmarks.faults.embedded.server import SupervisedServer
-from benchmarks.faults.embedded.shop_operator import Operator
+from benchmarks.faults.embedded.shop_operator import ShopOperator
 from core.records.stored import ModelRecord
 from tidewise.backups import restore_backup
 from tidewise.bootstrap import open_system
@@ -31,11 +31,15 @@ SETTINGS = "\n[learn]\nmode = 'propose'\nlease_s = 1\nevery_events = 300\nepochs
 
 @dataclass
 class Round:
-    """The result: what was hit, how long until all ran again, how long no call was answered, violated promises."""
+    """The result: what was hit, how long until all ran again, how long no call was answered, violated promises.
+
+    `num_items`: those whose fields were compared, among them those of the catalogue that was imported again and again.
+    """
 
     incidents: list[dict[str, object]] = field(default_factory=list)
     violations: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     num_events: int = 0
+    num_items: int = 0
 
 
 def run_round(
@@ -64,7 +68,7 @@ def run_round(
             told = [client.promises for client in clients]
             return {name for each in told for name in list(each.events) if name not in each.undone}
 
-        operator = Operator(
+        operator = ShopOperator(
             data, server.url, versions=versions, items=items, acknowledged=acknowledged, seed=seed, outages=outages
         )
         with working([*clients, operator]):
@@ -79,7 +83,8 @@ def run_round(
             time.sleep(1.5)  # an answer is written at most a second later, and its events are attributed then
         server.await_ready()
     told = merged([client.promises for client in clients])
-    result.num_events = len(told.events)
+    told.items |= operator.items
+    result.num_events, result.num_items = len(told.events), len(told.items)
     with closing(sqlite3.connect(data / "tidewise.db")) as database:
         result.violations = compare(database.execute, told, imported=operator.imported, before=before)
         result.violations["wrong champion"] = int(champions(database.execute) != [operator.champion])
@@ -88,7 +93,9 @@ def run_round(
     return result
 
 
-def _cause(incident: Incident, server: SupervisedServer, operator: Operator, rng: random.Random) -> tuple[str, float]:
+def _cause(
+    incident: Incident, server: SupervisedServer, operator: ShopOperator, rng: random.Random
+) -> tuple[str, float]:
     """Cause an incident, and wait until every process runs; returns what was hit and the seconds since."""
     hit = cause(incident, server, operator, rng)
     caused_s = time.monotonic()
@@ -122,7 +129,7 @@ def _stored_keys(folder: Path) -> set[bytes]:
         return keys_of_events(database.execute)
 
 
-def _backup_violations(operator: Operator, folder: Path, told: Promises) -> dict[str, int]:
+def _backup_violations(operator: ShopOperator, folder: Path, told: Promises) -> dict[str, int]:
     """Restore the newest backup: it holds every event acknowledged before it, and its derived state agrees."""
     if not operator.backups:
         return {}

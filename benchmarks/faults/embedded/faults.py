@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from benchmarks.faults.embedded.server import SupervisedServer, kill
-from benchmarks.faults.embedded.shop_operator import Operator
+from benchmarks.faults.embedded.shop_operator import ShopOperator
 
 EARLIEST_S, LATEST_S = -240.0, 3600.0  # a wrong clock; events may be five minutes ahead of it
 LONGEST_DELAY_S, LONGEST_GAP_S, LONGEST_PAUSE_S = 1.5, 0.5, 3.0
@@ -60,7 +60,7 @@ def _fault(rng: random.Random) -> Fault:
     return Fault(kind, rng.choices(targets, weights)[0], rng.uniform(0.2, LONGEST_PAUSE_S))
 
 
-def cause(incident: Incident, server: SupervisedServer, operator: Operator, rng: random.Random) -> str:
+def cause(incident: Incident, server: SupervisedServer, operator: ShopOperator, rng: random.Random) -> str:
     """Cause the faults, and end those that last; returns what they hit."""
     time.sleep(incident.delay_s)
     hit, ends = [], []
@@ -77,7 +77,7 @@ def cause(incident: Incident, server: SupervisedServer, operator: Operator, rng:
 
 
 def _cause(
-    fault: Fault, server: SupervisedServer, operator: Operator, rng: random.Random
+    fault: Fault, server: SupervisedServer, operator: ShopOperator, rng: random.Random
 ) -> tuple[str, Callable[[], object] | None]:
     """What was hit, and how the fault ends."""
     if fault.kind in ("full disk", "wrong clock"):

@@ -1,31 +1,21 @@
-"""What operators do beside the clients: import, back up, train and promote, one after the other, until stopped.
-
-A command that is killed is run again, as an operator would.
-"""
+"""What an operator of the embedded system does beside the clients: import, back up, train and promote."""
 
 from __future__ import annotations
 
-import itertools
-import json
-import random
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from benchmarks.faults.clients.calls import Calls, Outages
+from benchmarks.faults.clients.calls import Json, Outages
+from benchmarks.faults.clients.operator_commands import Operator
 from benchmarks.faults.clients.shop_client import now_ms
-from benchmarks.faults.clients.work import StoppableWork
-from tidewise.processes.children import running
 
 IMPORTED_ROWS = 2_000
 IMPORTED_COLUMNS = "user_id,item_id,time,type,,event_id"
 FAILED = 2  # the exit status of a command that was refused, as by a lease
-COMMAND_TIMEOUT_S = 1200.0  # a training takes 20 s, on a machine busy with other things minutes
 
 
-class Operator(StoppableWork):
+class ShopOperator(Operator):
     """One operator.
 
     `champion`: the version promoted last, as acknowledged. `backups`: each with the events acknowledged before it.
@@ -43,54 +33,33 @@ class Operator(StoppableWork):
         seed: int,
         outages: Outages,
     ) -> None:
-        super().__init__("operator")
+        super().__init__(folder, [url], seed=seed, outages=outages)
         self.champion = versions[0]
         self.backups: list[tuple[Path, set[str]]] = []
         self.imported: dict[str, tuple[str, str, int]] = {}
-        self.data, self._url, self._outages = folder, url, outages
-        self._versions, self._items, self._acknowledged = versions, items, acknowledged
-        self._rng = random.Random(seed)
-        self._command: tuple[str, subprocess.Popen[bytes]] | None = None
-        self._numbers = itertools.count()
+        self._versions, self._known_items, self._acknowledged = versions, items, acknowledged
 
-    def command(self) -> tuple[str, int] | None:
-        """The name and process id of the command that runs now."""
-        command = self._command
-        return None if command is None else (command[0], command[1].pid)
+    def tasks(self) -> Sequence[Callable[[], None]]:
+        """What it does, over and over."""
+        return (
+            self._import_events,
+            self._promote,
+            self._import_catalogue,
+            self._back_up,
+            self._promote,
+            self._train,
+            self._import_catalogue,
+        )
 
-    def work(self) -> None:
-        """Do one task after the other until stopped."""
-        tasks = (self._import, self._promote, self._back_up, self._promote, self._train)
-        with Calls([self._url], self._outages) as self._calls:
-            for task in itertools.cycle(tasks):
-                if self.stopping.wait(0.1):
-                    return
-                task()
-
-    def _until_done(self, name: str, arguments: Sequence[str], *, allowed: Sequence[int] = (0,)) -> None:
-        """Run a command until it ends by itself."""
-        log = self.data.parent / f"{name}.log"
-        while True:
-            with running([*arguments, "--data", str(self.data)], log=log) as process:
-                self._command = (name, process)
-                status = process.wait(COMMAND_TIMEOUT_S)
-                self._command = None
-            if status in allowed:
-                return
-            if status >= 0 and self.stopping.is_set():
-                msg = f"`tidewise {name}` ended with {status}: {log.read_text(errors='replace')[-1500:]}"
-                raise RuntimeError(msg)
-
-    def _import(self) -> None:
+    def _import_events(self) -> None:
         number = next(self._numbers)
-        path = self.data.parent / f"import-{number}.jsonl"
         rows = [self._row(f"import-{number}-{index}") for index in range(IMPORTED_ROWS)]
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        path = self._file(f"import-{number}", rows)
         self._until_done("import", ["import", "--events", str(path), "--columns", IMPORTED_COLUMNS])
         self.imported |= {row["event_id"]: (row["user_id"], row["item_id"], row["time"]) for row in rows}
 
-    def _row(self, event_id: str) -> dict[str, Any]:
-        user_id, item_id = f"imported-{self._rng.randrange(50)}", self._rng.choice(self._items)
+    def _row(self, event_id: str) -> Json:
+        user_id, item_id = f"imported-{self._rng.randrange(50)}", self._rng.choice(self._known_items)
         return {"event_id": event_id, "user_id": user_id, "item_id": item_id, "type": "view", "time": now_ms()}
 
     def _back_up(self) -> None:

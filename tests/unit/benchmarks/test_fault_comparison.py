@@ -16,7 +16,7 @@ STORED: dict[str, list[tuple[Any, ...]]] = {
     "SELECT count(*) FROM interactions": [(1,)],
     comparison.OUTCOMES: [(event_key("e1"), bytes.fromhex(ANSWER), 1)],
     "SELECT key FROM answers": [(bytes.fromhex(ANSWER),)],
-    comparison.ITEMS: [("mug", "Mug", 5, None)],
+    comparison.ITEMS: [("mug", "Mug", 5, None, 0)],
     comparison.ATTRIBUTES: [("ann", '{"a": 1}')],
     "SELECT user_id FROM users": [("ann",)],
 }
@@ -29,7 +29,7 @@ def told() -> Promises:
         attributes={"ann": {"a": 1}},
         shown={ANSWER: Shown(("tent",), 0.0)},
     )
-    promises.items["mug"] = {"title": "Mug", "stock": 5, "available_until": None}
+    promises.items["mug"] = {"title": "Mug", "stock": 5, "available_until": None, "hidden": False}
     return promises
 
 
@@ -50,7 +50,8 @@ def test_what_was_told_and_is_stored_breaks_no_promise() -> None:
         (comparison.EVENTS, [(event_key("e1"), "ann", "rope", 5)], {"changed"}),
         ("SELECT count(*) FROM interactions", [(2,)], {"stored twice"}),
         (comparison.OUTCOMES, [], {"wrong outcomes"}),
-        (comparison.ITEMS, [("mug", "Mug", 4, None)], {"wrong items"}),
+        (comparison.ITEMS, [("mug", "Mug", 4, None, 0)], {"wrong items"}),
+        (comparison.ITEMS, [("mug", "Mug", 5, None, 1)], {"wrong items"}),
         (comparison.ATTRIBUTES, [("ann", '{"a": 2}')], {"wrong attributes"}),
     ],
 )

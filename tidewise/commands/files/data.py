@@ -99,7 +99,7 @@ def import_files(request: ImportRequest) -> None:
         return
     reports = Reports(silent=request.json)
     try:
-        with open_system(settings) as system:
+        with open_system(settings, imports=True) as system:
             if request.items is not None:
                 with _reading(request.items, request) as (reader, bar), reports.of("items", request.items) as take:
                     take(
