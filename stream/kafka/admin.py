@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from kafka import KafkaAdminClient, OffsetSpec, TopicPartition
-from kafka.admin import MemberToRemove
+from kafka.admin import ConfigResource, ConfigResourceType, MemberToRemove
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.protocol.consumer import IsolationLevel
 
@@ -52,6 +52,7 @@ def ensure_topics(settings: StreamSettings, *, grow: bool = False) -> int:
     with connected_admin(settings) as admin:
         _create(admin, settings.topic, settings.partitions, settings)
         _create(admin, settings.dead_letter_topic, 1, settings)
+        _warn_of_compaction(admin, settings.topic)
         existing = partitions_of(admin, settings.topic)
         if existing > settings.partitions:
             msg = (
@@ -220,6 +221,18 @@ def _described(admin: KafkaAdminClient, name: str) -> Mapping[str, Any]:
         raise TopicMissing(msg)
     described: Mapping[str, Any] = admin.describe_topics([name])[0]
     return described
+
+
+def _warn_of_compaction(admin: KafkaAdminClient, name: str) -> None:
+    resource = ConfigResource(ConfigResourceType.TOPIC, name, ["cleanup.policy"])
+    described = admin.describe_configs([resource], config_filter="all")
+    [policy] = [configs[name]["cleanup.policy"]["value"] for configs in described.values()]
+    if "compact" in policy:
+        logger.warning(
+            "topic %s is compacted: Kafka deletes all but the newest message of each key, so a worker that is late "
+            "misses events; set its cleanup.policy to delete",
+            name,
+        )
 
 
 def _create(admin: KafkaAdminClient, name: str, partitions: int, settings: StreamSettings) -> None:
