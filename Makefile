@@ -80,14 +80,18 @@ up: $(VENV)/.installed ## start Tidewise on DATA (default: .tidewise)
 test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 .PHONY: test
-test: $(VENV)/.installed-dev ## run all tests (ARGS="-k NAME": some)
+test: $(VENV)/.installed-dev ## run all tests but the long ones (ARGS="-k NAME": some)
 	@rm -f .coverage .coverage.*  # --cov-append: else each process deletes what the collection of the tests has covered
 	$(BIN)/pytest --tx '$(TEST_PROCESSES)*popen//python=$(BIN)/python tests/services/forked_interpreter.py' \
-	  --dist loadfile --no-loadscope-reorder --cov --cov-append --cov-report=term $(ARGS)
+	  --dist loadfile --no-loadscope-reorder -m "not long" --cov --cov-append --cov-report=term $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## run the fast unit tests; they need no services
 	$(BIN)/pytest tests/unit -m "not slow" $(ARGS)
+
+.PHONY: test-long
+test-long: $(VENV)/.installed-dev ## run the tests that take too long for each change; every night in CI
+	$(BIN)/pytest -m long $(ARGS)
 
 .PHONY: test-crash
 test-crash: $(VENV)/.installed-dev ## run the crash tests: kill the server 20 times under load (CRASHES=N)
@@ -178,7 +182,7 @@ state-machine: $(VENV)/.installed-dev ## random sequences of all use cases again
 
 EXAMPLES ?= 1000
 .PHONY: properties
-properties: $(VENV)/.installed-dev ## run the property tests with many examples each (EXAMPLES=N); `make test` tries 40
+properties: $(VENV)/.installed-dev ## run the property tests with many examples each (EXAMPLES=N); `make test` tries 25
 	EXAMPLES=$(EXAMPLES) $(BIN)/pytest --timeout 0 -m hypothesis tests/unit tests/contract $(ARGS)
 
 N ?= 200

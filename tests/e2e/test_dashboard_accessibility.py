@@ -89,4 +89,11 @@ def test_a_page_fits_a_phone(shop: httpx.Client, reader, path: str) -> None:  # 
     tab.follow(f"{shop.base_url}/#/{path}")
     assert tab.overflow() == 0
     assert tab.height() <= MAX_HEIGHT
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_on_a_phone_has_no_serious_fault(shop: httpx.Client, reader, path: str) -> None:  # type: ignore[no-untyped-def]
+    tab = reader(size=PHONE)
+    tab.follow(f"{shop.base_url}/#/{path}")
     assert faults(tab) == []

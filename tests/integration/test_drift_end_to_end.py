@@ -9,7 +9,7 @@ from benchmarks.drift.streams import draw_scores
 from benchmarks.drift_end_to_end import EndToEndResult, ShopPlan, learn, run, summary
 
 PLAN = ShopPlan("interests", 3, num_users=1_000, days=29, days_trained=12)
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.long, pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")

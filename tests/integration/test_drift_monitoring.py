@@ -48,7 +48,7 @@ def alarms(store: Store) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "expected"),
-    [("interests", ["categories"]), pytest.param("rhythm", [], marks=pytest.mark.no_cover)],  # the same lines again
+    [("interests", ["categories"]), pytest.param("rhythm", [], marks=pytest.mark.long)],
 )
 def test_a_shift_raises_an_alarm_and_a_daily_rhythm_does_not(tmp_path: Path, kind: Kind, expected: list[str]) -> None:
     system = shop_with(tmp_path, StreamPlan(kind, seed=4, events_per_day=700, days=24, change_day=18))
