@@ -36,7 +36,7 @@ def new_tab(open_tab) -> Tab:  # type: ignore[no-untyped-def]
 
 
 def test_overview_shows_the_state_the_figures_and_popular_items(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/?range=30d"))
+    tab.follow(page_of(shop, "/?range=30d"))
     status = shop.get("/v1/status").json()
     expect(tab.page.get_by_title(status["model"]["serving"])).to_have_text(re.compile("training|fine-tune"))
     assert f"{status['events']:,} in total" in tab.text
@@ -51,7 +51,7 @@ def test_overview_shows_the_state_the_figures_and_popular_items(shop: httpx.Clie
 
 
 def test_a_chart_has_its_data_as_a_table(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/?range=30d"))
+    tab.follow(page_of(shop, "/?range=30d"))
     tab.page.get_by_text("As a table").first.click()
     heading = tab.page.get_by_role("region", name="Events over time, by type, as a table")
     expect(heading.get_by_role("columnheader")).to_have_text(["Time", "view", "cart", "purchase"])
@@ -60,7 +60,7 @@ def test_a_chart_has_its_data_as_a_table(shop: httpx.Client, tab: Tab) -> None:
 
 
 def test_a_user_is_found_by_id_prefix_and_opened_by_keyboard(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/users"))
+    tab.follow(page_of(shop, "/users"))
     tab.page.get_by_label("User id or prefix").fill("user-000")
     expect(tab.page.get_by_role("link", name=re.compile("^user-000"))).to_have_count(9)
     tab.page.get_by_label("User id or prefix").fill(USER)
@@ -71,7 +71,7 @@ def test_a_user_is_found_by_id_prefix_and_opened_by_keyboard(shop: httpx.Client,
 
 
 def test_users_are_listed_by_their_newest_event_and_by_shifts_of_interest(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/users"))
+    tab.follow(page_of(shop, "/users"))
     rows = tab.page.get_by_role("region", name="Users").locator("tbody tr")
     newest = shop.get("/v1/users", params={"order": "activity", "limit": 25}).json()["users"]
     expect(rows.locator("a")).to_have_text([user["user_id"] for user in newest])
@@ -84,7 +84,7 @@ def test_users_are_listed_by_their_newest_event_and_by_shifts_of_interest(shop: 
 
 
 def test_a_user_page_shows_recommendations_events_and_interests(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, f"/users/{USER}"))
+    tab.follow(page_of(shop, f"/users/{USER}"))
     answer = shop.get(f"/v1/users/{USER}/recommendations", params={"explain": "full"}).json()
     shown = tab.page.get_by_role("list", name="Recommendations").get_by_role("listitem")
     for index, item in enumerate(answer["items"]):
@@ -113,7 +113,7 @@ def test_what_a_users_page_asks_for_is_neither_timed_nor_recorded(shop: httpx.Cl
     asked: list[Request] = []
     tab.page.on("request", lambda request: "/v1/" in request.url and asked.append(request))
     before = timed()
-    tab.go(page_of(shop, f"/users/{USER}"))
+    tab.follow(page_of(shop, f"/users/{USER}"))
     tab.page.get_by_role("button", name=re.compile("What if the user clicked")).first.click()
     expect(tab.page.get_by_role("list", name="What-if recommendations")).to_be_visible()
     assert timed() == before
@@ -125,7 +125,7 @@ def test_what_a_users_page_asks_for_is_neither_timed_nor_recorded(shop: httpx.Cl
 
 def test_what_if_predicts_the_list_after_a_click_and_can_send_it(shop: httpx.Client, tab: Tab) -> None:
     user = "user-0012"
-    tab.go(page_of(shop, f"/users/{user}"))
+    tab.follow(page_of(shop, f"/users/{user}"))
     before = shop.get(f"/v1/users/{user}/recommendations").json()
     tab.page.get_by_role("button", name=re.compile("What if the user clicked")).nth(3).click()
     predicted = tab.page.get_by_role("list", name="What-if recommendations").get_by_role("listitem")
@@ -157,7 +157,7 @@ def test_what_if_scrolls_into_view_below_the_header_on_a_phone(  # type: ignore[
 
 
 def test_what_if_accepts_any_item_found_by_search(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/users/user-0013"))
+    tab.follow(page_of(shop, "/users/user-0013"))
     tab.page.get_by_label("Search for an item, or use the list").fill("yoga mat")
     tab.page.get_by_role("list", name="Search results").get_by_role("button").first.click()
     expect(tab.page.get_by_role("list", name="What-if recommendations").get_by_role("listitem")).to_have_count(10)
@@ -166,9 +166,9 @@ def test_what_if_accepts_any_item_found_by_search(shop: httpx.Client, tab: Tab) 
 @pytest.mark.parametrize("name", [".", ".."])
 def test_dots_are_ids_as_any_other(shop: httpx.Client, tab: Tab, name: str) -> None:
     shop.post("/v1/items", json={"item_id": name, "title": f"Item {name}"}).raise_for_status()
-    tab.go(page_of(shop, f"/items/{name}"))
+    tab.follow(page_of(shop, f"/items/{name}"))
     expect(tab.page.get_by_role("heading", level=1)).to_have_text(f"Item {name}")
-    tab.go(page_of(shop, f"/users/{name}"))
+    tab.follow(page_of(shop, f"/users/{name}"))
     assert "No events of this user yet" in tab.text
 
 
@@ -179,7 +179,7 @@ TICKS = """async (ticks) => {
 
 
 def test_ticks_have_a_unit_and_the_digits_that_tell_them_apart(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop))
+    tab.follow(page_of(shop))
     ticks = [
         ("share", 0, 0.001),
         ("share", 0.002, 0.001),
@@ -192,13 +192,13 @@ def test_ticks_have_a_unit_and_the_digits_that_tell_them_apart(shop: httpx.Clien
 
 
 def test_an_unknown_user_gets_popular_items(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/users/nobody-knows-me"))
+    tab.follow(page_of(shop, "/users/nobody-knows-me"))
     assert "No events of this user yet" in tab.text
     assert "Source popularity: the user is unknown." in tab.text
 
 
 def test_items_are_found_by_words_and_open_their_page(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/items"))
+    tab.follow(page_of(shop, "/items"))
     tab.page.get_by_label("Words in title, text or id").fill("TEA pot")
     results = tab.page.get_by_role("region", name="Items")
     titles = [
@@ -227,22 +227,22 @@ def test_items_are_found_by_words_and_open_their_page(shop: httpx.Client, tab: T
 
 def test_an_item_is_hidden_and_unhidden(shop: httpx.Client, tab: Tab) -> None:
     item = shop.get(f"/v1/users/{USER}/recommendations").json()["items"][0]
-    tab.go(page_of(shop, f"/items/{item['item_id']}"))
+    tab.follow(page_of(shop, f"/items/{item['item_id']}"))
     tab.page.get_by_role("button", name="Hide", exact=True).click()
     expect(tab.page.get_by_text("hidden", exact=True)).to_be_visible()
     answer = shop.get(f"/v1/users/{USER}/recommendations").json()
     assert item["item_id"] not in [shown["item_id"] for shown in answer["items"]]
-    tab.go(page_of(shop, "/items"))
+    tab.follow(page_of(shop, "/items"))
     tab.page.get_by_label("State").select_option("only")
     expect(tab.page.get_by_role("region", name="Items").locator("tbody tr")).to_have_count(1)
-    tab.go(page_of(shop, f"/items/{item['item_id']}"))
+    tab.follow(page_of(shop, f"/items/{item['item_id']}"))
     tab.page.get_by_role("button", name="Unhide").click()
     expect(tab.page.get_by_role("button", name="Hide", exact=True)).to_be_visible()
     assert shop.get(f"/v1/items/{item['item_id']}").json()["hidden"] is False
 
 
 def test_a_scenario_is_previewed_stored_and_taken_back(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/scenarios"))
+    tab.follow(page_of(shop, "/scenarios"))
     items = [item["item_id"] for item in shop.get("/v1/items/popular?record=false").json()["items"]]
     tab.page.get_by_role("combobox", name="Name").fill("homepage")
     tab.page.get_by_label("Preview for the user").fill(USER)
@@ -269,7 +269,7 @@ def test_a_scenario_is_previewed_stored_and_taken_back(shop: httpx.Client, tab: 
 
 
 def test_an_experiment_shows_its_arms_its_verdict_and_stops(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/experiments"))
+    tab.follow(page_of(shop, "/experiments"))
     row = tab.page.get_by_role("region", name="Experiments, by name").get_by_role("row").nth(1)
     expect(row).to_contain_text("running")
     expect(row).to_contain_text("a 50%, b 50%")
@@ -298,7 +298,7 @@ def test_an_experiment_shows_its_arms_its_verdict_and_stops(shop: httpx.Client, 
 
 
 def test_an_experiment_is_stored_from_its_definition(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/experiments"))
+    tab.follow(page_of(shop, "/experiments"))
     tab.page.get_by_role("textbox", name="Name").fill("halves")
     tab.page.get_by_role("textbox", name="Definition").fill('{"arms": []}')
     tab.page.get_by_role("button", name="Store").click()
@@ -311,7 +311,7 @@ def test_an_experiment_is_stored_from_its_definition(shop: httpx.Client, tab: Ta
 
 
 def test_outcomes_show_rates_by_day_and_by_what_is_chosen(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/outcomes?range=30d"))
+    tab.follow(page_of(shop, "/outcomes?range=30d"))
     total = shop.get("/v1/outcomes", params={"since": time.time_ns() // 1_000_000 - 29 * DAY_MS}).json()["total"]
     assert f"{total['impressions']:,}" in tab.text
     assert f"{total['ctr']['value']:.2%}" in tab.text
@@ -325,7 +325,7 @@ def test_outcomes_show_rates_by_day_and_by_what_is_chosen(shop: httpx.Client, ta
 
 def test_items_are_paged_and_hidden_together(shop: httpx.Client, tab: Tab) -> None:
     found = [item["item_id"] for item in shop.get("/v1/items/search", params={"n": 11}).json()["items"]]
-    tab.go(page_of(shop, "/items"))
+    tab.follow(page_of(shop, "/items"))
     tab.page.get_by_role("button", name="Next").click()
     expect(tab.page.get_by_label(f"Select {found[10]}", exact=True)).to_be_visible()
     tab.page.get_by_role("button", name="Previous").click()
@@ -340,7 +340,7 @@ def test_items_are_paged_and_hidden_together(shop: httpx.Client, tab: Tab) -> No
 
 
 def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/drift?range=30d"))
+    tab.follow(page_of(shop, "/drift?range=30d"))
     verdicts = tab.page.get_by_role("region", name="Verdicts, by signal").get_by_role("row")
     expect(verdicts.filter(has_text="Hit rate")).to_contain_text("moved 2 days ago")
     expect(verdicts.filter(has_text="New users")).to_contain_text("no alarm")
@@ -360,14 +360,14 @@ def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Ta
         f"{report['reference']['events']:,} events" in tab.page.get_by_role("region", name="What changed").inner_text()
     )
     expect(tab.page.get_by_role("region", name="Segments of all events").get_by_role("row")).to_have_count(3)
-    tab.go(page_of(shop, "/drift?range=7d"))
+    tab.follow(page_of(shop, "/drift?range=7d"))
     expect(alarms).to_have_count(2)
     expect(tab.page.get_by_text("1 earlier alarm: choose a longer time range")).to_be_visible()
     assert tab.errors == []
 
 
 def test_models_show_verdicts_and_promotion_asks_for_confirmation(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/models"))
+    tab.follow(page_of(shop, "/models"))
     versions = tab.page.get_by_role("list", name="Versions, newest first").locator("> li")
     expect(versions.filter(has_text=REFUSED)).to_contain_text("against the champion -0.0310 NDCG@10")
     versions.filter(has_text=REFUSED).get_by_text("Comparison").click()
@@ -385,7 +385,7 @@ def test_models_show_verdicts_and_promotion_asks_for_confirmation(shop: httpx.Cl
 
 def test_a_damaged_champion_is_reported_and_rolled_back(shop: httpx.Client, tab: Tab) -> None:
     champion = shop.get("/v1/models").json()["serving"]
-    tab.go(page_of(shop, "/models"))
+    tab.follow(page_of(shop, "/models"))
     tab.page.get_by_role("button", name=f"Promote {CHALLENGER}").click()
     tab.page.get_by_role("dialog").get_by_role("button", name="Promote").click()
     expect(tab.page.get_by_text("The champion could not be loaded")).to_be_visible()
@@ -398,7 +398,7 @@ def test_a_damaged_champion_is_reported_and_rolled_back(shop: httpx.Client, tab:
 
 
 def test_dead_letters_that_fail_again_remain_after_a_retry(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/ingestion"))
+    tab.follow(page_of(shop, "/ingestion"))
     rows = tab.page.get_by_role("region", name="Dead letters").locator("tbody tr")
     expect(rows).to_have_count(4)
     expect(rows.filter(has_text="events.csv")).to_contain_text("line 18; import the file again")
@@ -437,21 +437,21 @@ def test_markup_from_outside_is_shown_as_text(shop: httpx.Client, reader, path: 
 
 
 def test_markup_in_ids_and_titles_stays_readable(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, f"/items/{EVIL_ITEM}"))
+    tab.follow(page_of(shop, f"/items/{EVIL_ITEM}"))
     expect(tab.page.get_by_role("heading", level=1)).to_have_text(EVIL)
     assert EVIL_CATEGORY in tab.text
-    tab.go(page_of(shop, f"/users/{quote(EVIL_USER, safe='')}"))
+    tab.follow(page_of(shop, f"/users/{quote(EVIL_USER, safe='')}"))
     expect(tab.page.get_by_role("heading", level=1)).to_have_text(EVIL_USER)
     assert EVIL in tab.page.get_by_role("list", name="Events, newest first").inner_text()
 
 
 def test_a_link_with_a_user_parameter_opens_the_user_page(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(f"{shop.base_url}/?user={USER}")
+    tab.follow(f"{shop.base_url}/?user={USER}")
     expect(tab.page.get_by_role("heading", level=1)).to_have_text(USER)
 
 
 def test_one_time_range_is_kept_by_all_pages_and_chosen_by_keyboard(shop: httpx.Client, tab: Tab) -> None:
-    tab.go(page_of(shop, "/drift?range=7d"))
+    tab.follow(page_of(shop, "/drift?range=7d"))
     chosen = tab.page.get_by_label("Time range")
     expect(chosen).to_have_value("7d")
     tab.page.keyboard.press("]")

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_a_killed_leader_delays_events_and_loses_none(sqlite_database: Any, tmp_path: Path) -> None:
-    events = clicks(4_000)
+    events = clicks(1_600)
     with (
         kafka_cluster() as cluster,
         streaming(
@@ -27,7 +27,7 @@ def test_a_killed_leader_delays_events_and_loses_none(sqlite_database: Any, tmp_
     ):
         stream.worker.start()
         with sending(stream, len(events), rate=200):
-            stream.await_events(500, timeout_s=180.0)
+            stream.await_events(400, timeout_s=180.0)
             killed = cluster.leader(stream.kafka, partition=0)
             cluster.one(killed, "kill")
             stream.await_events(len(events), timeout_s=180.0)  # all others while it is down

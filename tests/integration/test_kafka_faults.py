@@ -53,7 +53,7 @@ def test_a_restarted_broker_delays_a_replay_and_loses_nothing(own_broker: KafkaN
 def test_a_worker_suspended_past_its_session_changes_nothing_afterwards(
     broker: Broker, sqlite_database: Any, tmp_path: Path
 ) -> None:
-    events = clicks(12_000)
+    events = clicks(6_000)
     database = sqlite_database
     with streaming(broker.address, database.url, database.store, tmp_path, num_workers=2) as stream:
         first, zombie = stream.workers
@@ -66,7 +66,7 @@ def test_a_worker_suspended_past_its_session_changes_nothing_afterwards(
             zombie.signal(signal.SIGSTOP)  # perhaps during a transaction, whose locks it then keeps
             wait_until(lambda: first.log.count(REBALANCED) > num_rebalances, first)  # its partition was reassigned
             zombie.signal(signal.SIGCONT)
-        stream.await_events(12_000)
+        stream.await_events(6_000)
         assert zombie.runs()
         assert_counted_once(stream.store, events)
 

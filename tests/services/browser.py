@@ -49,11 +49,9 @@ class Tab:
         self.settle()
 
     def forget(self) -> None:
-        """Leave the page, with nothing remembered: the next one begins as in a new window, for half of the work."""
+        """Delete what the pages have stored in the browser."""
         if not self.page.url.startswith("about:"):
             self.page.evaluate("localStorage.clear(); sessionStorage.clear()")
-            self.page.goto("about:blank")
-        self.errors.clear()
 
     def settle(self) -> None:
         """Wait until the page has its data."""

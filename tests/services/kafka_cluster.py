@@ -20,6 +20,8 @@ from stream.kafka.settings import KafkaSecurity, StreamSettings
 ROOT = Path(__file__).parents[2]
 NUM_BROKERS = 3
 START_TIMEOUT_S = 180
+# The default of 50 partitions for each internal topic, each with three replicas, is most of the work of a short life.
+SMALL = "offsets.topic.num.partitions=4\ntransaction.state.log.num.partitions=4"
 
 
 class KafkaCluster:
@@ -48,7 +50,9 @@ class KafkaCluster:
     def one(self, number: int, name: str) -> None:
         """A command of the recipe for one broker."""
         variables = {"KAFKA_HEAP": "256m", "KAFKA_JVM": SHORT_LIVED_JVM, "KAFKA_START_TIMEOUT_S": str(START_TIMEOUT_S)}
-        environment = os.environ | variables | self._brokers[number - 1].variables
+        own = self._brokers[number - 1].variables
+        properties = {"KAFKA_PROPERTIES": f"{own['KAFKA_PROPERTIES']}\n{SMALL}"}
+        environment = os.environ | variables | own | properties
         command = [RECIPE, name]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=START_TIMEOUT_S + 60)
         assert done.returncode == 0, f"kafka.sh {name}, broker {number}: {done.stderr}"
@@ -71,4 +75,4 @@ def kafka_cluster() -> Iterator[KafkaCluster]:
             cluster.all("start")
             yield cluster
         finally:
-            cluster.all("wipe")
+            cluster.all("kill")
