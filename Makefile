@@ -43,7 +43,7 @@ $(VENV)/.installed-kafka: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)text$(comma)images$(comma)charts$(comma)docs$(comma)dev],torchvision)
+	$(call install,.[kafka$(comma)postgres$(comma)drift$(comma)text$(comma)images$(comma)charts$(comma)oidc$(comma)docs$(comma)dev],torchvision)
 	@touch $@ $(VENV)/.installed-kafka
 
 # The environment of other libraries' models: RecTools wants numpy below 2.
