@@ -49,6 +49,13 @@ def test_a_change_of_ten_points_is_found() -> None:
     assert all(share_changes(week(rng, 0.4), week(rng, 0.3))[0].is_significant for _ in range(50))
 
 
+def test_a_change_within_the_period_is_found() -> None:
+    rng = np.random.default_rng(3)
+    visits = rng.binomial(40, [0.05] * 24 + [0.45] * 4) * 5
+    now = mix([{"Tea": int(own), "Tents": 200 - int(own)} for own in visits])
+    assert all(change.is_significant for change in share_changes(now, week(rng, 0.05)))
+
+
 def test_a_significant_difference_below_a_point_does_not_matter() -> None:
     now, before = mix([{"Tea": 5_050, "Tents": 4_950}] * 20), mix([{"Tea": 5_000, "Tents": 5_000}] * 20)
     (change, _) = share_changes(now, before)
