@@ -86,3 +86,14 @@ def test_a_pause_between_visits_of_many_events_is_none() -> None:
     detector = SilenceDetector(warmup_ms=7 * DAY_MS)
     found = [detector.read(Bucket(MONDAY_MS + start_ms, BucketCounts(150))) for start_ms in visits_ms]
     assert [silence for silence in found if silence is not None] == []
+
+
+def test_a_pause_of_a_shop_that_has_shrunk_to_an_eightieth_is_none() -> None:
+    detector = SilenceDetector()
+    feed(detector, from_ms=0, to_ms=14 * DAY_MS)
+    now_ms = MONDAY_MS + 14 * DAY_MS
+    for hour in range(6 * 7 * 24):
+        assert detector.read(Bucket(now_ms + hour * HOUR_MS, BucketCounts(3))) is None
+    after_ms = now_ms + 6 * 7 * DAY_MS
+    assert detector.read(Bucket(after_ms + 20 * HOUR_MS, BucketCounts(3))) is None, "about 60 were expected"
+    assert detector.read(Bucket(after_ms + 8 * DAY_MS, BucketCounts(3))) is not None, "about 500"
