@@ -2,7 +2,8 @@
 
 Users come in visits, mostly about one category; a visit is a burst of events seconds apart. Evenings and weekends are
 busier, and in the kind "rhythm" other categories, other pauses and other hit rates belong to them. Hits and losses are
-drawn from what the model of the simulated shop really scored (a test compares), with some users easier than others.
+drawn from what the model of the simulated shop really scored (a test compares), with some users easier than others. How
+confident the model is does not depend on what users then choose.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ LOSS_OF_HITS = (1.26, 1.95, 2.31, 2.5, 2.69, 2.87, 3.07, 3.25, 3.4, 3.52, 4.07)
 LOSS_OF_MISSES = (3.41, 3.93, 4.26, 4.8, 5.37, 6.5, 7.6, 8.72, 9.42, 10.7, 13.22)
 HIT_RATE = 0.40
 SD_OF_USERS = 0.10  # of their own hit rates
+CONFIDENCE, SD_OF_CONFIDENCE = 0.5, 0.2  # of the model, by event
 GRADUAL_MS, SLOW_MS = 3 * DAY_MS, 28 * DAY_MS
 OUTAGE_MS = 2 * DAY_MS
 SALE_MS, SALE_VISITS = DAY_MS, 4.0
@@ -94,6 +96,7 @@ class SyntheticEvents:
     hits: NDArray[np.bool_]
     losses: FloatArray
     scored: NDArray[np.bool_]
+    confidences: FloatArray
 
 
 _COLUMNS = tuple(field.name for field in fields(SyntheticEvents))
@@ -142,7 +145,11 @@ def draw_events(plan: StreamPlan) -> SyntheticEvents:
     users, topic = visitors[visit][order], topics[visit][order]
     hits, losses = draw_scores(rng, _hit_rates(rng, plan, times_ms[order], users, topic))
     scored = rng.random(len(visit)) < SCORED
-    events = SyntheticEvents(users, times_ms[order], topic, gaps_s[order], newcomers[order], hits, losses, scored)
+    usual = CONFIDENCE + rng.normal(0, SD_OF_USERS, plan.num_users)[users] + 0.1 * _tilt(plan, times_ms[order])
+    confidences = np.clip(rng.normal(usual, SD_OF_CONFIDENCE), 0, 1)
+    events = SyntheticEvents(
+        users, times_ms[order], topic, gaps_s[order], newcomers[order], hits, losses, scored, confidences
+    )
     return _with_bursts(rng, events) if plan.kind == "burst" else events
 
 
@@ -182,7 +189,8 @@ def _with_bursts(rng: np.random.Generator, events: SyntheticEvents) -> Synthetic
     num = len(times_ms)
     hits, losses = draw_scores(rng, np.full(num, 0.05))
     no, topics = np.zeros(num, np.bool_), np.full(num, NUM_CATEGORIES)
-    burst = SyntheticEvents(np.zeros(num, np.int64), times_ms, topics, np.full(num, 0.9), no, hits, losses, ~no)
+    users, confidences = np.zeros(num, np.int64), np.full(num, CONFIDENCE)
+    burst = SyntheticEvents(users, times_ms, topics, np.full(num, 0.9), no, hits, losses, ~no, confidences)
     order = np.argsort(np.concatenate([events.times_ms, times_ms]), kind="stable")
     columns = (np.concatenate([getattr(part, name) for part in (events, burst)])[order] for name in _COLUMNS)
     return SyntheticEvents(*columns)
@@ -237,7 +245,9 @@ def _tallies(
     most_users = int(events.users.max()) + 1
     pairs, pair = np.unique(bucket[chosen] * most_users + events.users[chosen], return_inverse=True)
     num = np.bincount(pair)
-    hits, losses = (np.bincount(pair, column[chosen]) / num for column in (events.hits, events.losses))
+    scores = (events.hits, events.losses, events.confidences)
+    hits, losses, confidences = (np.bincount(pair, column[chosen]) / num for column in scores)
     of_bucket = pairs // most_users
-    columns = (np.bincount(of_bucket, values, num_buckets).tolist() for values in (None, hits, losses, losses**2))
+    values = (None, hits, losses, losses**2, None, confidences)
+    columns = (np.bincount(of_bucket, weights, num_buckets).tolist() for weights in values)
     return list(starmap(ScoreTally, zip(*columns, strict=True)))

@@ -6,6 +6,8 @@ towards all hours. The past decays with `HALF_LIFE_MS`. Independent of where the
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,6 +78,22 @@ class MixBaseline:
         return float(2.0**elapsed)
 
 
+class LevelEstimate(NamedTuple):
+    """The expected mean of an hour. `num`: the number of events behind its level.
+
+    `hour_variance`: of the hour's offset from the level, in variances of one event.
+    """
+
+    mean: float
+    num: float
+    hour_variance: float
+
+    @property
+    def level_variance(self) -> float:
+        """Of the level, in the same unit; infinite where nothing is known."""
+        return 1 / self.num if self.num else np.inf
+
+
 class LevelBaseline:
     """The expected mean of a number from `low` to `high`: a level plus an offset per hour of the week."""
 
@@ -87,10 +105,11 @@ class LevelBaseline:
         self._newest_ms = 0
         self._offsets: FloatArray | None = None  # (7, 24), until the next block is learned
 
-    def expected(self, time_ms: int) -> tuple[float, float]:
-        """The mean, and the number of events behind its level."""
-        mean = self._level + self._offset(*hour_of_week(time_ms))
-        return min(max(mean, self._low), self._high), self._known
+    def expected(self, time_ms: int) -> LevelEstimate:
+        """The mean at a time."""
+        place = hour_of_week(time_ms)
+        mean = min(max(self._level + self._offset(*place), self._low), self._high)
+        return LevelEstimate(mean, self._known, self._variance(*place))
 
     def learn(self, time_ms: int, num: int, value: float) -> None:
         """Add the mean of some events."""
@@ -121,6 +140,14 @@ class LevelBaseline:
             coarse = of_hour + rest / (self._counts.sum(axis=1, keepdims=True) + prior)
             self._offsets = (self._sums + prior * coarse) / (self._counts + prior)
         return float(self._offsets[day, hour])
+
+    def _variance(self, day: int, hour: int) -> float:
+        """Of the offset: the mean of n events, shrunk by the prior, has the variance n / (n + prior) ** 2."""
+        own, of_hour, of_day = (
+            float(num) for num in (self._counts[day, hour], self._counts[:, hour].sum(), self._counts[day].sum())
+        )
+        own_variance, *coarse = (num / (num + LEVEL_PRIOR_EVENTS) ** 2 for num in (own, of_hour, of_day))
+        return own_variance + (LEVEL_PRIOR_EVENTS / (own + LEVEL_PRIOR_EVENTS)) ** 2 * sum(coarse)
 
 
 class RunningZScore:

@@ -66,6 +66,8 @@ class Recent:
             return self._mix(before, since)[1]
         if signal in ("new_users", "new_items"):
             return _newcomers(signal, change)
+        if signal == "confidence":
+            return self._mix(before, since)[1]
         return self._model(before, since, is_worse=change.rises == (signal == "loss"))
 
     def _model(self, before: _Hour, since: _Hour, *, is_worse: bool) -> str:

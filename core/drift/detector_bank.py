@@ -38,6 +38,13 @@ OF_ANSWERS = {  # numbers of answers, their sums, the unit of these, and the dir
     "diversity": ("num_diverse", "diversity", 1 / PER_MILLE, -1),
     "coverage": ("num_grouped", "coverage", 1 / PER_MILLE, -1),
 }
+OF_SCORES: Mapping[str, tuple[str, str, int]] = {  # the number of users, the sum, and the direction that raises alarms
+    "hit_rate": ("num", "hits", -1),
+    "loss": ("num", "loss", 1),
+    "confidence": ("num_confident", "confidence", -1),
+}
+OF_SEGMENTS = ("hit_rate", "loss")
+LEVELS_OF_MODELS = ("loss", "confidence")  # that another model has, too, but at another level
 MIN_SEGMENT_SCORES = 30  # before a segment is monitored
 NEW_NORMAL_MS = 7 * DAY_MS
 
@@ -84,8 +91,7 @@ class DetectorBank:
         self._pending: dict[str, int] = {}  # scores of segments that are not monitored yet
         self._segments: dict[str, list[MonitoredSignal]] = {}
         self._signals = [
-            self._scores("hit_rate", _hits),
-            self._scores("loss", _loss),
+            *(self._scores(name) for name in OF_SCORES),
             self._mix("categories", Signal(_topics, MixExpectation(NUM_TOPICS + 1), **self._of_counts)),
             self._mix("gaps", GapSignal(self._silences, **self._of_counts)),
             self._share("new_users", lambda bucket: bucket.counts.num_new_users),
@@ -117,13 +123,13 @@ class DetectorBank:
         return findings
 
     def _begin_version(self, version: str, start_ms: int, findings: Findings) -> None:
-        """Another model serves: its losses have a level of their own; its hits are expected to be as many as before."""
+        """Another model serves: its scores have a level of their own; its hits are expected to be as many as before."""
         is_first = self._version is None
         self._version = _Version(version, start_ms)
         if is_first:
             return
         for monitored in self._all():
-            if monitored.spec.name == "loss":
+            if monitored.spec.name in LEVELS_OF_MODELS:
                 findings.ended.extend(monitored.close_all(start_ms, AlarmEnding.NEW_MODEL))
                 monitored.settle(start_ms)
 
@@ -135,7 +141,7 @@ class DetectorBank:
             if name in self._pending or len(self._pending) < 50 * self._max_segments:
                 self._pending[name] = self._pending.get(name, 0) + segments[name].num
             if self._pending.get(name, 0) >= MIN_SEGMENT_SCORES and len(self._segments) < self._max_segments:
-                self._segments[name] = [self._scores("hit_rate", _hits, name), self._scores("loss", _loss, name)]
+                self._segments[name] = [self._scores(signal, name) for signal in OF_SEGMENTS]
 
     def _all(self) -> list[MonitoredSignal]:
         return [*self._signals, *(each for signals in self._segments.values() for each in signals)]
@@ -185,20 +191,20 @@ class DetectorBank:
             self._version.name if self._version else None,
         )
 
-    def _scores(self, name: str, sums_of: Callable[[ScoreTally], float], segment: str = "") -> MonitoredSignal:
+    def _scores(self, name: str, segment: str = "") -> MonitoredSignal:
         """A signal of a model's scores."""
-        is_rate = name == "hit_rate"
+        num, total, worse = OF_SCORES[name]
         kind: SignalKind = "segment" if segment else "scores"
         spec = SignalSpec(
             name,
             kind,
-            worse=-1 if is_rate else 1,
+            worse=worse,
             smallest=self._smallest.of(name),
             segment=segment,
-            high=1.0 if is_rate else inf,
-            slow=is_rate and not segment,
+            high=inf if name == "loss" else 1.0,
+            slow=name == "hit_rate" and not segment,
         )
-        return self._level(spec, _TallySums(segment, sums_of))
+        return self._level(spec, _TallySums(segment, num, total))
 
     def _share(self, name: str, num_of: Callable[[Bucket], int]) -> MonitoredSignal:
         """A signal that is a share of all events."""
@@ -228,19 +234,12 @@ class _TallySums:
     """The sums of the scores of all events, or of a segment's."""
 
     segment: str
-    sum_of: Callable[[ScoreTally], float]
+    num: str
+    total: str
 
     def __call__(self, bucket: Bucket) -> Sums | None:
         tally = bucket.segments.get(self.segment) if self.segment else bucket.tally
-        return Sums(tally.num, self.sum_of(tally)) if tally is not None else None
-
-
-def _hits(tally: ScoreTally) -> float:
-    return tally.hits
-
-
-def _loss(tally: ScoreTally) -> float:
-    return tally.loss
+        return Sums(getattr(tally, self.num), getattr(tally, self.total)) if tally is not None else None
 
 
 def _topics(bucket: Bucket) -> Sums | None:

@@ -11,6 +11,7 @@ class SmallestEffects:
 
     hit_rate: float = 0.03
     loss: float = 0.15
+    confidence: float = 0.10
     categories: float = 0.05
     gaps: float = 0.05
     new_users: float = 0.02

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.drift.baseline import FloatArray, LevelBaseline, MixBaseline, RunningZScore
+from core.drift.baseline import FloatArray, LevelBaseline, MixBaseline, RunningZScore, hour_of_week
 from core.drift.blocks import Block
 
 MIN_BLOCKS = 10  # before the deviation between blocks is known
@@ -20,11 +20,24 @@ MIN_KNOWN = 200  # events behind a usable expectation of a mix
 KNOWN_BLOCKS = 3  # the same of a level, in blocks
 
 
+class HourUncertainty(NamedTuple):
+    """How uncertain the expected mean of a block's `num` observations of one hour of the week was.
+
+    `level_variance`, `hour_variance`: of the level and of the hour's offset from it, in variances of one observation.
+    """
+
+    hour: tuple[int, int]
+    num: float
+    level_variance: float
+    hour_variance: float
+
+
 class BlockComparison(NamedTuple):
     """A block against what was expected of it.
 
     `value`, `expected`: of the block; `expected` is None while too little is known. `deviation`: what the z-score is
     computed from. `moved`: () or (K,) how much more was observed than expected, summed over `num` observations.
+    `hours`: of a level.
     """
 
     num: float
@@ -32,6 +45,7 @@ class BlockComparison(NamedTuple):
     expected: float | None
     deviation: float
     moved: NDArray[np.float32]
+    hours: tuple[HourUncertainty, ...] = ()
 
 
 class SignalDifference(NamedTuple):
@@ -82,18 +96,20 @@ class LevelExpectation:
         self._min_known = KNOWN_BLOCKS * block
         self._baseline = LevelBaseline(low=low, high=high)
         self._spread = RunningZScore(centred=False)
-        self._known = 0.0  # observations behind the level
 
     def compare(self, block: Block) -> BlockComparison:
         """The block's mean against the level of its hours."""
         value = float(sum(values for _, _, values in block.parts)) / block.num
-        means = [(num, *self._baseline.expected(time_ms)) for time_ms, num, _ in block.parts]
-        expected = sum(num * mean for num, mean, _ in means) / block.num
-        self._known = means[0][2]
-        deviation = (value - expected) / sqrt(1 / block.num + 1 / max(self._known, 1.0))
+        means = [(time_ms, num, self._baseline.expected(time_ms)) for time_ms, num, _ in block.parts]
+        expected = sum(num * estimate.mean for _, num, estimate in means) / block.num
+        hours = tuple(
+            HourUncertainty(hour_of_week(time_ms), num, estimate.level_variance, estimate.hour_variance)
+            for time_ms, num, estimate in means
+        )
+        deviation = (value - expected) / sqrt(1 / block.num + _variance_of_expected(hours))
         moved = np.asarray(block.num * (value - expected))
-        usable = expected if self._known >= self._min_known else None
-        return BlockComparison(block.num, value, usable, deviation, moved.astype(np.float32))
+        usable = expected if means[0][2].num >= self._min_known else None
+        return BlockComparison(block.num, value, usable, deviation, moved.astype(np.float32), hours)
 
     def surprise(self, comparison: BlockComparison) -> float | None:
         """The deviation in its running standard deviations."""
@@ -105,9 +121,8 @@ class LevelExpectation:
         num = sum(each.num for each in comparisons)
         after = sum(each.num * each.value for each in comparisons) / num
         effect = float(sum(each.moved for each in comparisons)) / num
-        return SignalDifference(
-            after - effect, after, self._spread.deviation * sqrt(1 / num + 1 / max(self._known, 1.0))
-        )
+        variance = 1 / num + _variance_of_expected([hour for each in comparisons for hour in each.hours])
+        return SignalDifference(after - effect, after, self._spread.deviation * sqrt(variance))
 
     def learn(self, block: Block, comparison: BlockComparison) -> None:
         """Add a block."""
@@ -119,6 +134,24 @@ class LevelExpectation:
     def forget(self) -> None:
         """Relearn the level; the rhythm and the spread between blocks stay."""
         self._baseline.settle()
+
+
+def _variance_of_expected(hours: Sequence[HourUncertainty]) -> float:
+    """Of the expected mean of observations, in variances of one observation.
+
+    The error of an hour's offset is that of all observations of that hour of the week, the error of the level that of
+    all: many blocks of the same evenings know no better what to expect than one.
+    """
+    if len(hours) == 1:
+        return min(hours[0].level_variance, 1.0) + hours[0].hour_variance
+    total = sum(each.num for each in hours)
+    level = sum(each.num * min(each.level_variance, 1.0) for each in hours) / total
+    num_of: dict[tuple[int, int], float] = {}
+    variance_of: dict[tuple[int, int], float] = {}
+    for hour, num, _, variance in hours:
+        num_of[hour] = num_of.get(hour, 0.0) + num
+        variance_of[hour] = max(variance, variance_of.get(hour, 0.0))
+    return level + sum((num_of[hour] / total) ** 2 * variance for hour, variance in variance_of.items())
 
 
 class MixExpectation:

@@ -217,5 +217,7 @@ def _tally(scores: Sequence[Score]) -> ScoreTally:
         own = list(group)
         hits = sum(score.rank is not None and score.rank <= HIT_RANK for score in own) / len(own)
         loss = sum(score.loss or 0.0 for score in own) / len(own)
-        total += ScoreTally(1, hits, loss, loss * loss)
+        confidences = [score.confidence for score in own if score.confidence is not None]
+        confidence = sum(confidences) / max(len(confidences), 1)
+        total += ScoreTally(1, hits, loss, loss * loss, bool(confidences), confidence)
     return total

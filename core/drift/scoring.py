@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,7 @@ from core.records.stored import EventRow, StoredItem
 
 BATCH = 64
 MAX_PAST = 2_000  # of a user's newest events
+CONFIDENT_ITEMS = 10  # that the model ranks first
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,14 @@ class _Case:
     excluded: IntArray
     allowed: BoolArray
     gap_ms: int
+
+
+class _CaseScore(NamedTuple):
+    """The rank of a case's item, from 1, its cross-entropy, and the probability of the items that are ranked first."""
+
+    rank: int
+    loss: float
+    confidence: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ class Scoring:
             topics = read.drift.topics() if "category" in self._segments else {}
             known = _Known(events, items, read.drift.item_facts(sorted(items)), topics)
             cases = [case for sample in samples if (case := self._case(read, snapshot, sample, events)) is not None]
-        scored = _rank_and_loss(snapshot, snapshot.model, cases) if snapshot.model and cases else {}
+        scored = _score_cases(snapshot, snapshot.model, cases) if snapshot.model and cases else {}
         version = snapshot.model.version if snapshot.model else None
         return [self._score(sample, known, version, scored) for sample in samples]
 
@@ -123,25 +133,23 @@ class Scoring:
         return _Case(sample, history, event.item_key, item_row, excluded, allowed, gap_ms)
 
     def _score(
-        self, sample: SampledEvent, known: _Known, version: str | None, scored: Mapping[bytes, tuple[int, float]]
+        self, sample: SampledEvent, known: _Known, version: str | None, scored: Mapping[bytes, _CaseScore]
     ) -> Score:
         if sample.event_key not in scored:
             return Score(*sample)
-        rank, loss = scored[sample.event_key]
+        rank, loss, certainty = scored[sample.event_key]
         event = known.events[sample.event_key]
         topic = known.facts[event.item_key].topic
         segments = _segments(self._segments, event, known.items[event.item_key], known.topics.get(topic))
-        return Score(*sample, version, rank, loss, topic, tuple(segments))
+        return Score(*sample, version, rank, loss, topic, tuple(segments), certainty)
 
 
 def _keys(events: Iterable[EventRow]) -> IntArray:
     return np.array([event.item_key for event in events], np.int64)
 
 
-def _rank_and_loss(
-    snapshot: ServingSnapshot, model: BoundModel, cases: Sequence[_Case]
-) -> dict[bytes, tuple[int, float]]:
-    """The rank, from 1, and the loss of each case's item among its allowed rows."""
+def _score_cases(snapshot: ServingSnapshot, model: BoundModel, cases: Sequence[_Case]) -> dict[bytes, _CaseScore]:
+    """The score of each case's item among its allowed rows."""
     histories = [case.history for case in cases]
     encoded = model.encoder.encode(histories)
     queries = model.encoder.query(encoded, np.array([case.gap_ms for case in cases], np.int64))
@@ -155,16 +163,23 @@ def _rank_and_loss(
             near = near.before(case.item_key, snapshot.counts.weights_at(case.sample.time_ms))
             neighbours = NeighbourScores.of_near(model.blend, near, snapshot.catalogue, case.excluded)
             neighbours.added.add_to(own, rows)
-    return {case.sample.event_key: _rank_case(scores[n], rows, case) for n, case in enumerate(cases)}
+    return {case.sample.event_key: _score_case(scores[n], rows, case) for n, case in enumerate(cases)}
 
 
-def _rank_case(scores: FloatArray, rows: IntArray, case: _Case) -> tuple[int, float]:
+def _score_case(scores: FloatArray, rows: IntArray, case: _Case) -> _CaseScore:
     kept = scores[case.allowed[rows]].astype(np.float64)
     own = float(scores[np.searchsorted(rows, case.row)])
     higher, equal = np.count_nonzero(kept > own), np.count_nonzero(kept == own) - 1
     highest = kept.max()
-    loss = float(highest + np.log(np.exp(kept - highest).sum()) - own)
-    return 1 + int(higher + equal // 2), loss
+    weights = np.exp(kept - highest)
+    loss = float(highest + np.log(weights.sum()) - own)
+    return _CaseScore(1 + int(higher + equal // 2), loss, confidence(weights))
+
+
+def confidence(weights: FloatArray) -> float:
+    """The share of the highest ten of all weights, (N,): exponentials of a model's scores."""
+    first = np.partition(weights, -CONFIDENT_ITEMS)[-CONFIDENT_ITEMS:] if len(weights) > CONFIDENT_ITEMS else weights
+    return float(first.sum() / weights.sum())
 
 
 def _segments(names: Sequence[str], event: EventRow, stored: StoredItem, topic: str | None) -> list[str]:

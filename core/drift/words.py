@@ -8,6 +8,7 @@ from core.records.drift import Alarm
 SUBJECTS = {
     "hit_rate": "Hit rate",
     "loss": "Loss",
+    "confidence": "Confidence of the model",
     "categories": "Events in unexpected categories",
     "gaps": "Gaps of unexpected length",
     "new_users": "First events of users",

@@ -118,7 +118,8 @@ class Score(NamedTuple):
 
     `rank`: of the item among all that could have been recommended, from 1. `loss`: the cross-entropy. `version`: None
     if the event could not be scored (no model, no history, an item that is not listed). `segments`: the monitored
-    segments of the event, as `category=Tea`.
+    segments of the event, as `category=Tea`. `confidence`: the probability of the items that the model ranked first
+    (`core.drift.scoring`); None in scores from before it was kept.
     """
 
     event_key: bytes
@@ -129,16 +130,19 @@ class Score(NamedTuple):
     loss: float | None = None
     topic: int = NO_TOPIC
     segments: tuple[str, ...] = ()
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTally:
-    """The summed scores of a bucket, one observation per user."""
+    """The summed scores of a bucket, one observation per user; `confidence` is that of `num_confident` users."""
 
     num: int = 0
     hits: float = 0.0
     loss: float = 0.0
     loss_squares: float = 0.0
+    num_confident: int = 0
+    confidence: float = 0.0
 
     def __add__(self, other: ScoreTally) -> ScoreTally:
         return ScoreTally(
@@ -146,6 +150,8 @@ class ScoreTally:
             self.hits + other.hits,
             self.loss + other.loss,
             self.loss_squares + other.loss_squares,
+            self.num_confident + other.num_confident,
+            self.confidence + other.confidence,
         )
 
 

@@ -22,7 +22,7 @@ from storage.tables import drift_alarms, drift_buckets, drift_counts, drift_poin
 ALARM = tuple(field.name for field in fields(Alarm))
 DETECTED = tuple(name for name in ALARM if name not in ("sent_ms", "num_attempts"))  # written by the monitor
 SCORE = (drift_scores.c.event_key, drift_scores.c.user_key, drift_scores.c.time_ms)
-SCORED = ("version", "rank", "loss", "topic", "segments")
+SCORED = ("version", "rank", "loss", "topic", "segments", "confidence")
 
 
 def _item_facts(dialect: Dialect) -> CompilerElement:
@@ -299,10 +299,11 @@ class DriftRepository:
 
 
 def _score_row(score: Score) -> Row:
-    values = (score.version, score.rank, score.loss, score.topic, pack_json(score.segments))
+    values = (score.version, score.rank, score.loss, score.topic, pack_json(score.segments), score.confidence)
     return (True, *values, score.event_key)
 
 
 def _score(row: Row) -> Score:
-    key, user_key, time_ms, version, rank, loss, topic, segments = row
-    return Score(bytes(key), user_key, time_ms, version, rank, loss, topic, tuple(unpack_json(segments)))
+    key, user_key, time_ms, version, rank, loss, topic, segments, confidence = row
+    names = tuple(unpack_json(segments))
+    return Score(bytes(key), user_key, time_ms, version, rank, loss, topic, names, confidence)

@@ -45,6 +45,7 @@ drift_scores = Table(
     Column("loss", Double),
     Column("topic", SmallInteger),
     Column("segments", Text),
+    Column("confidence", Double),
     sqlite_with_rowid=False,
 )
 

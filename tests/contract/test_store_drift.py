@@ -131,7 +131,7 @@ def test_unscored_events_are_read_oldest_first(store: Store) -> None:
     with store.read() as read:
         assert [sample.time_ms for sample in read.drift.unscored(limit=2)] == [10, 20]
         assert read.drift.scores(from_ms=0, to_ms=100) == []
-    first = Score(key(3), 7, 10, "v1", 4, 2.5, 9, ("category=Tea",))
+    first = Score(key(3), 7, 10, "v1", 4, 2.5, 9, ("category=Tea",), 0.6)
     nothing = Score(key(2), 8, 20)
     write(store, "save_scores", [first, nothing])
     with store.read() as read:
@@ -171,7 +171,7 @@ def test_erasing_a_user_deletes_sampled_events(store: Store) -> None:
 
 
 def test_a_bucket_is_closed_once_and_read_back_unchanged(store: Store) -> None:
-    tally = ScoreTally(3, 1.5, 7.0, 20.0)
+    tally = ScoreTally(3, 1.5, 7.0, 20.0, 2, 0.9)
     bucket = Bucket(HOUR, counts(4, t1=3, t2=1), "v1", tally, {1: tally}, {"category=Tea": tally})
     write(store, "add_bucket", bucket)
     write(store, "add_bucket", Bucket(3 * HOUR, BucketCounts()))

@@ -26,6 +26,8 @@ class DriftSettings(Section):
     """The smallest fall in hit rate that raises an alarm, 0 to 1."""
     effect_loss: Amount = 0.15
     """The smallest rise in loss that raises an alarm, in nats."""
+    effect_confidence: Share = 0.10
+    """The smallest fall in the model's confidence (the probability of its first ten items) that raises an alarm."""
     effect_categories: Share = 0.05
     """The smallest share of events moved to other categories that raises an alarm, 0 to 1."""
     effect_gaps: Share = 0.05

@@ -12,6 +12,11 @@ export const SIGNALS = {
     about: "cross-entropy of the scored events; lower is better",
     unit: UNITS.plain,
   },
+  confidence: {
+    name: "Confidence",
+    about: "probability that the model gives to the ten items that it ranks first",
+    unit: UNITS.share,
+  },
   categories: {
     name: "Category mix",
     about: "share of events in other categories than expected",
@@ -82,7 +87,7 @@ export function driftState(drift) {
   if (open.length)
     return {
       text: plural(open.length, "open alarm"),
-      note: `${open[0].text}, ${ago(open[0].detected, drift.now)}`,
+      note: `${signalOf(open[0].signal).name}, detected ${ago(open[0].detected, drift.now)}`,
       kind: "bad",
     };
   if (drift.monitored_through === null) return { text: "not monitored yet", note: "no events read so far", kind: "" };

@@ -208,6 +208,27 @@ def test_without_a_model_only_what_is_counted_is_watched() -> None:
     assert {point.signal for point in points} <= {"categories", "gaps", "new_users", "new_items"}
 
 
+def confident(some: Iterable[Bucket], mean: float) -> Iterator[Bucket]:
+    """The buckets, whose users' items the model ranks first with a probability about this."""
+    rng = np.random.default_rng(6)
+    for bucket in some:
+        num = bucket.tally.num
+        tally = replace(bucket.tally, num_confident=num, confidence=float(rng.normal(mean, 0.2, num).sum()))
+        yield replace(bucket, tally=tally)
+
+
+@pytest.mark.parametrize(("mean", "signals"), [(0.3, ["confidence"]), (0.47, []), (0.7, [])])
+def test_a_model_that_is_much_less_confident_is_noticed(mean: float, signals: list[str]) -> None:
+    before, after = confident(buckets(days=14), 0.5), confident(buckets(days=2, first_day=14), mean)
+    assert [alarm.signal for alarm in read(detector_bank(), before, after)] == signals
+
+
+def test_another_model_is_as_confident_as_it_is() -> None:
+    before = confident(buckets(days=14), 0.5)
+    after = confident(buckets(days=2, first_day=14, version="v2"), 0.3)
+    assert read(detector_bank(), before, after) == []
+
+
 SHOWN = {"fallback": 0.1, "popularity_bias": 0.6, "novelty": 9.0, "diversity": 0.7, "coverage": 0.5}
 
 

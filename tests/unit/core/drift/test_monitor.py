@@ -224,21 +224,30 @@ def test_catching_up_reads_everything_that_can_be_closed() -> None:
     assert [number for number, _ in closed(shop)] == [0, 1, 2, 3]
 
 
-def score(user: int, rank: int | None, loss: float | None, *, version: str | None = "v1", topic: int = 1) -> Score:
-    return Score(bytes([user]), user, 0, version, rank, loss, topic, ("category=Tea",) if topic == 1 else ())
+def score(
+    user: int,
+    rank: int | None,
+    loss: float | None,
+    *,
+    version: str | None = "v1",
+    topic: int = 1,
+    confidence: float | None = None,
+) -> Score:
+    segments = ("category=Tea",) if topic == 1 else ()
+    return Score(bytes([user]), user, 0, version, rank, loss, topic, segments, confidence)
 
 
 def test_bucket_holds_one_model_and_one_observation_per_user() -> None:
     scores = [
         score(1, 1, 2.0, version="v0"),
-        score(1, 1, 2.0),
-        score(1, 99, 4.0),
+        score(1, 1, 2.0, confidence=0.75),
+        score(1, 99, 4.0, confidence=0.25),
         score(2, 10, 1.0, topic=2),
         score(3, None, None, version=None),
     ]
     bucket = bucket_of(0, BucketCounts(7), scores)
     assert bucket.version == "v1"
-    assert bucket.tally == ScoreTally(2, 1.5, 4.0, 10.0)
-    assert bucket.topics == {1: ScoreTally(1, 0.5, 3.0, 9.0), 2: ScoreTally(1, 1.0, 1.0, 1.0)}
-    assert bucket.segments == {"category=Tea": ScoreTally(1, 0.5, 3.0, 9.0)}
+    assert bucket.tally == ScoreTally(2, 1.5, 4.0, 10.0, 1, 0.5), "a score from before the confidence was kept has none"
+    assert bucket.topics == {1: ScoreTally(1, 0.5, 3.0, 9.0, 1, 0.5), 2: ScoreTally(1, 1.0, 1.0, 1.0)}
+    assert bucket.segments == {"category=Tea": ScoreTally(1, 0.5, 3.0, 9.0, 1, 0.5)}
     assert bucket_of(0, BucketCounts(7), []).version is None

@@ -10,7 +10,7 @@ from domain_shop import Shop
 from core.blending.blend import Blend
 from core.catalogue.items import Item
 from core.corrections.erase import erase_user
-from core.drift.scoring import Scoring
+from core.drift.scoring import Scoring, confidence
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
 from core.manage import remove_item
@@ -68,6 +68,17 @@ def test_the_rank_is_the_place_among_what_might_have_been_recommended() -> None:
     assert (score.rank, score.version, score.topic) == (3, "v1", topic_of(shop, "late"))
     logits = (1 + 10) * np.arange(6.0, 1.0, -1)  # the double's scores at a gap of 10 s, without the seen "a"
     assert score.loss == pytest.approx(np.log(np.exp(logits - logits[2]).sum()), rel=1e-5)
+
+
+def test_the_confidence_is_the_probability_of_the_ten_items_that_are_ranked_first() -> None:
+    assert confidence(np.array([7.0, *range(1, 7), *range(8, 12)])) == pytest.approx(65 / 66), (
+        "all of 11 but the lowest"
+    )
+    assert confidence(np.ones(3)) == 1
+    shop = Shop()
+    shop.had("a")
+    sampled(shop, "ann", "d", 10)
+    assert [score.confidence for score in scores(shop)] == [1.0], "of five items"
 
 
 def test_what_happened_later_changes_nothing() -> None:
