@@ -81,6 +81,10 @@ class Signal:
         """The observations of a bucket."""
         return self._sums_of(bucket)
 
+    def comparable(self, block: Block) -> Block:
+        """A block with what it is compared by, which is all that is learned unless it can't be compared yet."""
+        return block
+
     def collect(self, bucket: Bucket) -> Block | None:
         """Add a bucket; the block if it is full."""
         sums = self.sums(bucket)
@@ -93,7 +97,7 @@ class Signal:
 
     def read(self, block: Block) -> Reading:
         """Compare a block with the expectation, and learn it after the lag."""
-        comparison = self.expectation.compare(block)
+        comparison = self.expectation.compare(self.comparable(block))
         is_warm = self._warmup.is_over(block.start_ms)
         surprise = self.expectation.surprise(comparison) if is_warm else None
         for released in self._lag.put(block.end_ms, (block, comparison), ready=surprise is not None):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -206,6 +206,26 @@ def test_without_a_model_only_what_is_counted_is_watched() -> None:
     bank = detector_bank()
     points = [point for bucket in buckets(days=9, version=None) for point in bank.read(bucket).points]
     assert {point.signal for point in points} <= {"categories", "gaps", "new_users", "new_items"}
+
+
+def returning(share_on: Callable[[int], float]) -> Iterator[Bucket]:
+    """60 days, a bucket an hour, of 60 gaps, of which a share that grows with the day is longer than a week."""
+    rng = np.random.default_rng(8)
+    for hour in range(60 * 24):
+        num = int(rng.binomial(60, share_on(hour // 24)))
+        counts = BucketCounts(60, gaps=Counter({3: 40 - num // 2, 4: 20 - num + num // 2, 10: num}))
+        yield Bucket(MONDAY_MS + hour * DAY_MS // 24, counts)
+
+
+def test_pauses_of_weeks_become_more_frequent_in_a_young_log_without_alarm() -> None:
+    assert read(detector_bank(), returning(lambda day: 0.3 * min(max(day - 7, 0) / 23, 1))) == []
+
+
+def test_more_pauses_of_minutes_in_a_young_log_are_an_alarm() -> None:
+    some = list(returning(lambda day: 0.0))
+    longer = BucketCounts(60, gaps=Counter({3: 20, 4: 20, 5: 20}))
+    changed = [replace(bucket, counts=longer) if number > 20 * 24 else bucket for number, bucket in enumerate(some)]
+    assert [alarm.signal for alarm in read(detector_bank(), changed)] == ["gaps"]
 
 
 def confident(some: Iterable[Bucket], mean: float) -> Iterator[Bucket]:
