@@ -158,8 +158,8 @@ bench-promotions: $(VENV)/.installed-dev ## measure requests during 20 promotion
 	$(BIN)/python -m benchmarks.promotions $(ARGS)
 
 .PHONY: screenshots
-screenshots: $(VENV)/.installed-dev ## take the screenshots of the dashboard in docs/images again; needs Chromium
-	SCREENSHOTS=docs/images $(BIN)/pytest -q tests/e2e/test_dashboard_pictures.py $(ARGS)
+screenshots: $(VENV)/.installed-dev ## picture all pages, light, dark and phone, in build/screenshots and docs/images; needs Chromium
+	SCREENSHOTS=build/screenshots $(BIN)/pytest -q tests/e2e/test_dashboard_pictures.py $(ARGS)
 
 .PHONY: bench-scale
 bench-scale: $(VENV)/.installed-dev ## measure the server at 10,000 to 1,000,000 items, and the floor (ARGS="--data FOLDER"; needs wrk)

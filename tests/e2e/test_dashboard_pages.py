@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from PIL import Image
 from playwright.sync_api import Request, expect
 from services.browser import PHONE, Tab
 from services.dashboard_shop import CHALLENGER, DAY_MS, EVIL, EVIL_CATEGORY, EVIL_ITEM, EVIL_USER, OLDER, REFUSED
@@ -57,6 +58,27 @@ def test_a_chart_has_its_data_as_a_table(shop: httpx.Client, tab: Tab) -> None:
     expect(heading.get_by_role("columnheader")).to_have_text(["Time", "view", "cart", "purchase"])
     assert heading.get_by_role("row").count() > 1
     expect(tab.page.get_by_role("list", name="Events over time, by type: marks")).to_contain_text("promotion of")
+
+
+def test_a_chart_is_saved_as_csv_and_as_a_picture(shop: httpx.Client, tab: Tab) -> None:
+    tab.go(page_of(shop, "/?range=30d"))
+    tab.page.get_by_text("As a table or file").first.click()
+    files = []
+    for name in ("Save as CSV", "Save as picture"):
+        with tab.page.expect_download() as download:
+            tab.page.get_by_role("button", name=name).first.click()
+        files.append(download.value)
+    assert [file.suggested_filename for file in files] == [
+        "events-over-time-by-type.csv",
+        "events-over-time-by-type.png",
+    ]
+    lines = files[0].path().read_text().splitlines()
+    assert lines[0] == "time,view,cart,purchase"
+    assert all(re.fullmatch(r"\d{4}-[\d-]+T[\d:.]+Z(,\d+){3}", line) for line in lines[1:])
+    with Image.open(files[1].path()) as picture:
+        assert picture.width > 300
+        assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 50, "something is on it"
+    assert tab.errors == []
 
 
 def test_a_user_is_found_by_id_prefix_and_opened_by_keyboard(shop: httpx.Client, tab: Tab) -> None:

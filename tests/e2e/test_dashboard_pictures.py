@@ -1,7 +1,8 @@
-"""Pictures of every page: for the documentation (`make screenshots`) of the demo's shop, else of the tests' own.
+"""Pictures of every page: of the demo's shop in all modes (`make screenshots`), else of the tests' own shop.
 
 The demo's monitor, trainer and gate have decided what its pages show; nothing on them is planted. SCREENSHOTS names the
-folder for the pictures, SCREENSHOTS_OF the data folder of a demo that has run already, if there is one.
+folder for whole pages, of which the documentation's are cut, SCREENSHOTS_OF the data folder of a demo that has run
+already, if there is one.
 """
 
 from __future__ import annotations
@@ -36,14 +37,22 @@ PAGES = {
     "what-if": "users/USER",
     "items": "items?range=7d",
     "item": "items/tea-001?range=30d",
+    "scenarios": "scenarios",
+    "experiments": "experiments",
+    "experiment": "experiments/layout",
     "outcomes": "outcomes",
     "drift": "drift?range=30d",
     "models": "models",
     "ingestion": "ingestion",
 }
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
 SHOWN = re.findall(r"images/([a-z-]+)-(light|dark|phone)\.png", page("docs/dashboard.md").text)
 # Without SCREENSHOTS each page is pictured once, the modes in turn; test_dashboard_accessibility opens it in all.
-PICTURES = SHOWN if os.environ.get("SCREENSHOTS") else list(zip(PAGES, itertools.cycle(MODES), strict=False))
+PICTURES = list(
+    itertools.product(PAGES, MODES)
+    if os.environ.get("SCREENSHOTS")
+    else zip(PAGES, itertools.cycle(MODES), strict=False)
+)
 MAX_HEIGHT = {"light": 1250, "dark": 1250, "phone": 1500}
 MAX_BYTES = 150 * 1024
 COLOURS = 256
@@ -90,6 +99,8 @@ def tidewise(*words: str) -> None:
 def send_traffic(shop: httpx.Client, *, for_s: float) -> None:
     """What the day that was kept back had, happening now, in waves; people who ask, and some click and buy."""
     shop.put("/v1/scenarios/homepage", json={"diversity": {"at_most": {"categories": 3}}}).raise_for_status()
+    arms = [{"name": "model", "share": 0.5}, {"name": "varied", "share": 0.5, "scenario": "homepage"}]
+    shop.put("/v1/experiments/layout", json={"arms": arms, "description": "Lists of more kinds"}).raise_for_status()
     chance = random.Random(7)
     live = itertools.cycle(make_shop(season_days=LIVE_DAYS).live)
     began_s = time.monotonic()
@@ -131,8 +142,14 @@ def test_a_picture_of_each_page(  # type: ignore[no-untyped-def]
     path = folder / f"{name}-{mode}.png"
     tab.page.screenshot(path=path, full_page=(name, mode) != ("what-if", "phone"))  # there it lies below the list
     with Image.open(path) as picture:
-        cut = picture.crop((0, 0, picture.width, min(picture.height, MAX_HEIGHT[mode])))
-        cut.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
-        assert len(cut.convert("RGB").getcolors(1 << 24) or []) > 50, "something is on it"
-    assert path.stat().st_size < MAX_BYTES
+        assert len(picture.convert("RGB").getcolors(1 << 24) or []) > 50, "something is on it"
+        if os.environ.get("SCREENSHOTS") and (name, mode) in SHOWN:
+            save_cut(picture, IMAGES / path.name, max_height=MAX_HEIGHT[mode])
     assert tab.errors == []
+
+
+def save_cut(picture: Image.Image, path: Path, *, max_height: int) -> None:
+    """The upper part of a page, small enough for the documentation."""
+    cut = picture.crop((0, 0, picture.width, min(picture.height, max_height)))
+    cut.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    assert path.stat().st_size < MAX_BYTES

@@ -1,4 +1,5 @@
 // Charts drawn by uPlot in the colours of the theme, each with a legend that follows the cursor and a table of its data.
+import { saveButtons } from "./chart_files.js";
 import { add, el, fill } from "./dom.js";
 import { clock, day, DAY_MS, exact, month, seconds, year } from "./format.js";
 
@@ -47,7 +48,7 @@ class Chart {
     this.plot = el("div.plot", { role: "img", "aria-label": caption });
     this.legend = el("ul.legend", { "aria-hidden": "true" });
     this.rows = el("div");
-    const details = el("details", {}, el("summary", {}, "As a table"), this.rows);
+    const details = el("details", {}, el("summary", {}, "As a table or file"), this.rows);
     details.addEventListener("toggle", () => {
       if (details.open) fill(this.rows, table(this.data));
     });
@@ -77,6 +78,10 @@ class Chart {
       columns,
       this.plot,
     );
+  }
+
+  get canvas() {
+    return this.plot.querySelector("canvas");
   }
 
   resize() {
@@ -178,6 +183,8 @@ function timeChart({ caption, unit, height, atRest }, linesOf, drawn) {
     numbers(caption, data.times, linesOf(data), unit),
     markList(caption, data.marks ?? []),
   ]);
+  const shown = () => ({ times: chart.data.times, lines: linesOf(chart.data), canvas: chart.canvas, colour });
+  chart.details.append(saveButtons(caption, shown));
   return chart;
 }
 

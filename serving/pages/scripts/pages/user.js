@@ -5,6 +5,7 @@ import { moment, number, plural, span, time } from "../format.js";
 import { action, badge, contributions, card, categoriesOf, empty, head, itemLink, itemList, when } from "../parts.js";
 import { picker } from "./item_picker.js";
 import { chartOf, loadInterest } from "./interest.js";
+import { namesOf } from "./model_names.js";
 
 const SESSION_GAP_MS = 30 * 60000;
 const PAGE = 25;
@@ -28,14 +29,15 @@ export async function showUser(visit) {
   let events = [];
 
   async function loadAnswer() {
-    answer = await api.recommend(user, { n: LIST, explain: "full" }, signal);
+    let models;
+    [answer, models] = await Promise.all([api.recommend(user, { n: LIST, explain: "full" }, signal), api.models(signal)]);
     fill(
       shown,
       answer.items.length
         ? list(answer, null)
         : empty("No items to recommend: the catalogue is empty, or the user has seen all of it."),
     );
-    fill(why, ...reasons(answer));
+    fill(why, ...reasons(answer, namesOf(models.models)));
   }
 
   async function loadEvents(before) {
@@ -131,9 +133,13 @@ function summary(page) {
   return [plural(page.user_seq, "event"), newest ? ", the newest " : "", newest ? when(newest.time) : ""];
 }
 
-function reasons(answer) {
+function reasons(answer, nameOf) {
   const parts = [`Source ${answer.source}: ${answer.reason}.`];
-  if (answer.model_version) parts.push(` Model ${answer.model_version}, after event ${number(answer.user_seq)}.`);
+  const version = answer.model_version;
+  if (version) {
+    parts.push(" Model: ", el("a", { href: "#/models", title: version }, nameOf(version)));
+    parts.push(`, after event ${number(answer.user_seq)}.`);
+  }
   if (answer.gap_ms !== null)
     parts.push(
       answer.gap_ms < 1000 ? " The last event was just now." : ` The last event was ${span(answer.gap_ms)} earlier.`,
