@@ -198,6 +198,10 @@ faults-embedded: $(VENV)/.installed-dev ## kill, suspend, fill the disk and set 
 faults-distributed: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL and APIs under load, and slow, silence or cut the network to PostgreSQL (ARGS=--quick)
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
+.PHONY: upgrade-test
+upgrade-test: $(VENV)/.installed-dev ## replace the workers and APIs of another version one by one under load (OLD=a checkout of it)
+	$(BIN)/python -m benchmarks.faults --old $(OLD) $(ARGS)
+
 FUZZ ?= 30
 .PHONY: fuzz
 fuzz: $(VENV)/.installed-dev ## send valid and invalid requests made of the OpenAPI document to the API (FUZZ=N of each kind per operation)

@@ -2,6 +2,7 @@
 
     python -m benchmarks.faults            the full campaign; starts all servers itself, the last line is JSON
     python -m benchmarks.faults --quick    one or two of each
+    python -m benchmarks.faults --old CHECKOUT    no faults, but a rolling upgrade from another version
 
 Events are sent to Kafka at a rate, clients post to two APIs, two workers apply. Shoppers use the rest of the API: they
 undo, merge, erase, change items and users, and read answers under an experiment; an operator imports a catalogue again
@@ -23,7 +24,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
-from benchmarks.faults.campaign import Campaign, plan, report
+from benchmarks.faults.campaign import Campaign, plan, report, upgrade
 from benchmarks.faults.clients.shop_client import NAMES
 from benchmarks.faults.ledger import Ledger, LedgerRecords, Stored, compare, event_key
 from benchmarks.faults.processes import RecoveryTimeout
@@ -82,7 +83,8 @@ def run(
         started_s = time.monotonic()
         with recorded(timeouts), sending(stream), clients.posting(), shoppers.shopping(), recorded(timeouts):
             campaign.recovered("no fault", time.monotonic())
-            for cause_fault in plan(campaign, counts, seed=options.seed):
+            faults = plan(campaign, counts, seed=options.seed) if options.old is None else upgrade(campaign)
+            for cause_fault in faults:
                 cause_fault()
         duration_s = time.monotonic() - started_s
         with recorded(timeouts):
@@ -134,7 +136,7 @@ def main() -> int:
         folder = Path(name)
         folder.chmod(0o755)  # PostgreSQL may run under another account
         try:
-            with system(folder) as target:
+            with system(folder, options.old) as target:
                 figures, violations = run(target, options, counts)
         except BaseException:
             show_logs(folder)
@@ -157,6 +159,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="one or two of each fault")
     for name, count in FULL.items():
         parser.add_argument(f"--{name}", type=int, metavar="N", help=f"how many; {count}, with --quick {QUICK[name]}")
+    parser.add_argument("--old", type=Path, help="a checkout of another version, from which to upgrade instead")
     parser.add_argument("--rate", type=float, default=1000.0, help="events per second into Kafka")
     parser.add_argument("--users", type=int, default=2000, help="number of users")
     parser.add_argument("--shoppers", type=int, default=2, help="clients that use the rest of the API")

@@ -136,6 +136,30 @@ class Campaign:
         finally:
             extra.stop()
 
+    def replace_worker(self, number: int) -> None:
+        """End a worker (SIGTERM) and start it from this source."""
+        worker = self.system.workers[number]
+        left_s = time.monotonic()
+        self._replace(worker)
+        self.recovered("worker replaced (from SIGTERM)", left_s)
+        worker.await_partitions()
+        self.recovered("worker of this version has partitions", time.monotonic())
+
+    def replace_api(self, number: int) -> None:
+        """End an API (SIGTERM) and start it from this source."""
+        api = self.system.apis[number]
+        left_s = time.monotonic()
+        self._replace(api)
+        api.await_ready()
+        self._record("API replaced (from SIGTERM to ready)", time.monotonic() - left_s)
+
+    @staticmethod
+    def _replace(child: Child) -> None:
+        child.terminate()
+        child.await_end()
+        child.checkout = None
+        child.start()
+
     def _suspend_and_kill(self, worker: Child) -> Child:
         """Suspend, record the step of its commit, kill: the same as a kill at that step."""
         worker.process.send_signal(signal.SIGSTOP)
@@ -199,4 +223,12 @@ def plan(campaign: Campaign, counts: dict[str, int], *, seed: int) -> list[Calla
     for name in names:
         steps.append(partial(faults[name], done[name]))
         done[name] += 1
+    return steps
+
+
+def upgrade(campaign: Campaign) -> list[Callable[[], None]]:
+    """A rolling upgrade: one process after the other; both versions run side by side, on one database, meanwhile."""
+    steps: list[Callable[[], None]] = []
+    steps += [partial(campaign.replace_worker, number) for number in range(len(campaign.system.workers))]
+    steps += [partial(campaign.replace_api, number) for number in range(len(campaign.system.apis))]
     return steps

@@ -5,6 +5,7 @@ Independent of servers and of the order of faults.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import threading
 import time
@@ -40,10 +41,12 @@ class Child:
     """A `tidewise` process with a fixed name. Each start writes a new log.
 
     It should run until `kill`, `terminate` or `stop`: any other exit is unexpected, and the supervisor restarts it.
+    `checkout`: the source that its next start runs; None: this one.
     """
 
     def __init__(self, name: str, folder: Path, arguments: list[str]) -> None:
         self.name = name
+        self.checkout: Path | None = None
         self.unexpected_exits: list[str] = []  # exit code and log of each
         self._folder = folder
         self._arguments = arguments
@@ -78,7 +81,8 @@ class Child:
 
     def _start(self) -> None:
         self._num_starts += 1
-        self._process = self._stack.enter_context(running(self._arguments, log=self.log_path))
+        environment = None if self.checkout is None else environment_of(self.checkout)
+        self._process = self._stack.enter_context(running(self._arguments, log=self.log_path, environment=environment))
         self._should_run = True
 
     def kill(self) -> None:
@@ -135,6 +139,11 @@ class Api(Child):
             return httpx.get(f"{self.url}/ready", timeout=2.0).status_code == httpx.codes.OK
         except httpx.TransportError:  # it does not listen yet
             return False
+
+
+def environment_of(checkout: Path) -> dict[str, str]:
+    """The environment of a Python that imports the source of a checkout."""
+    return {**os.environ, "PYTHONPATH": str(checkout.absolute())}
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.faults.processes import POLL_S, TIMEOUT_S, Api, Child, RecoveryTimeout, supervised
+from benchmarks.faults.processes import POLL_S, TIMEOUT_S, Api, Child, RecoveryTimeout, environment_of, supervised
 from benchmarks.faults.proxy import DatabaseProxy, proxied
 from benchmarks.streaming.servers import ROOT, Servers
 from scripts.local_postgres import NoPostgres, PostgresServer, find_binaries
@@ -65,6 +66,14 @@ def fill_and_train(settings: Settings) -> None:
     with open_system(settings) as system:
         fill(system, shop())
         train_model(system, progress=lambda _: None)
+
+
+FILL_AND_TRAIN = """
+import sys
+from benchmarks.faults.system import fill_and_train
+from tidewise.settings.schema import load_settings
+fill_and_train(load_settings(overrides={"data.folder": sys.argv[1]}, environment={}))
+"""
 
 
 class Broker:
@@ -122,10 +131,11 @@ class Database:
 
 
 class DistributedSystem:
-    """Broker, database, workers and APIs."""
+    """Broker, database, workers and APIs. `checkout`: the source that they run at first; None: this one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, checkout: Path | None = None) -> None:
         self.folder = folder
+        self._checkout = checkout
         self.broker = Broker(folder / "kafka")
         self.database = Database(folder / "postgres")
         self.data = folder / "data"
@@ -135,6 +145,8 @@ class DistributedSystem:
         self.workers = [self.worker(f"worker-{number}") for number in (1, 2)]
         self.apis = [Api(f"api-{number}", folder / "logs", ["--data", str(self.data)]) for number in (1, 2)]
         self.children += self.apis
+        for child in self.children:
+            child.checkout = checkout
 
     def worker(self, name: str) -> Child:
         """A worker, not yet started."""
@@ -157,13 +169,20 @@ class DistributedSystem:
         url = servers.postgres.replace("postgresql://", "postgresql+psycopg://")
         self.data.mkdir()
         (self.data / CONFIG_NAME).write_text(CONFIG.format(database=url, kafka=servers.kafka))
-        fill_and_train(self.settings())
+        if self._checkout is None:
+            fill_and_train(self.settings())
+        else:
+            command = [sys.executable, "-P", "-c", FILL_AND_TRAIN, str(self.data)]
+            subprocess.run(command, env=environment_of(self._checkout), check=True)
 
 
 @contextmanager
-def system(folder: Path) -> Iterator[DistributedSystem]:
-    """Broker, database, two workers and two APIs, running under a supervisor while the block runs."""
-    running_system = DistributedSystem(folder)
+def system(folder: Path, checkout: Path | None = None) -> Iterator[DistributedSystem]:
+    """Broker, database, two workers and two APIs, running under a supervisor while the block runs.
+
+    `checkout`: see `DistributedSystem`.
+    """
+    running_system = DistributedSystem(folder, checkout)
     with ExitStack() as stack:
         running_system.broker.command("start")
         stack.callback(running_system.broker.command, "stop")

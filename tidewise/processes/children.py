@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -27,12 +27,17 @@ class ProcessError(TidewiseError):
 
 
 @contextmanager
-def running(arguments: Sequence[str], *, log: Path, grace_s: float = 15.0) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `tidewise ARGUMENTS` with its output in `log`; terminated, after `grace_s` killed, at the block's end."""
+def running(
+    arguments: Sequence[str], *, log: Path, grace_s: float = 15.0, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `tidewise ARGUMENTS` with its output in `log`; terminated, after `grace_s` killed, at the block's end.
+
+    `environment`: instead of that of this process.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         child = subprocess.Popen(  # noqa: S603 - ours
-            own_command(*arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            own_command(*arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
         )
     try:
         yield child
