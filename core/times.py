@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 MS_PER_UNIT = {"s": (1000, 1), "ms": (1, 1), "us": (1, 1000), "ns": (1, 1_000_000)}  # factor, divisor
 
@@ -27,8 +27,15 @@ def iso_ms(text: str, zone: tzinfo = UTC) -> int | None:
         moment = datetime.fromisoformat(text.removesuffix(" UTC"))
     except ValueError:
         return None
+    return moment_ms(moment, UTC if text.endswith(" UTC") else zone)
+
+
+def moment_ms(moment: date, zone: tzinfo = UTC) -> int:
+    """A date, or date and time, as milliseconds; `zone`: where it has none."""
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day, tzinfo=zone)
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC if text.endswith(" UTC") else zone)
+        moment = moment.replace(tzinfo=zone)
     return (moment - _EPOCH) // _MS
 
 

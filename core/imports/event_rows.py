@@ -24,7 +24,7 @@ from core.events.interactions import (
     shorten,
 )
 from core.imports.rows import Chunk
-from core.times import MS_PER_UNIT, in_ms, iso_ms
+from core.times import MS_PER_UNIT, in_ms, iso_ms, moment_ms
 
 MAX_CACHED_IDS = 200_000
 
@@ -82,11 +82,11 @@ class RowRules:
     def time_ms(self, value: object) -> int:
         """A number in the file's unit, a date and time, or an ISO 8601 text, as milliseconds."""
         if isinstance(value, date):
-            return iso_ms(value.isoformat(), self.zone) or 0
+            return moment_ms(value, self.zone)
         if isinstance(value, str):
-            moment_ms = iso_ms(value.strip(), self.zone)
-            if moment_ms is not None:
-                return moment_ms
+            time_ms = iso_ms(value.strip(), self.zone)
+            if time_ms is not None:
+                return time_ms
         return in_ms(_number(value), self.time_unit)
 
     def time_of(self, option: str, text: str) -> int:

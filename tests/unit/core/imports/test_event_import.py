@@ -6,7 +6,7 @@ import gc
 import gzip
 import json
 from dataclasses import replace
-from datetime import UTC
+from datetime import UTC, date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -254,6 +254,12 @@ def test_blanks_around_values_are_trimmed() -> None:
 def test_local_times_are_read_in_the_zone_given() -> None:
     events = read(HEADER + "ann,x,2022-06-24 21:20:11\nann,y,2022-06-24T21:20:11Z\n", zone=ZoneInfo("Europe/Berlin"))
     assert [event.time_ms for event in events] == [1_656_098_411_000, 1_656_105_611_000]
+
+
+@given(st.one_of(st.dates(), st.datetimes(timezones=st.none() | st.just(UTC))))
+def test_dates_and_times_of_tables_are_read_as_their_texts_are(moment: date) -> None:
+    rules = RowRules(**RULES | {"zone": ZoneInfo("Europe/Berlin")})
+    assert rules.time_ms(moment) == rules.time_ms(moment.isoformat())
 
 
 def test_foreign_event_types_are_mapped() -> None:
