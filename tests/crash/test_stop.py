@@ -14,8 +14,6 @@ import pytest
 from oracle import Snapshot, event_key
 from services.up_process import UpProcess, quiet_environment, up
 
-pytestmark = pytest.mark.usefixtures("real_start")
-
 NUM_REQUESTS = 4
 BATCH = 100
 TIME_MS = 1_710_000_000_000
@@ -53,6 +51,7 @@ def refuses(port: int) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("real_start")
 def test_sigterm_answers_requests_in_flight_and_exits_with_0(shop: Path) -> None:
     with up(shop) as (server, url), ExitStack() as stack:
         port = int(url.rpartition(":")[2])

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 INTERPRETER = [sys.executable, "-P"]  # how the commands begin
+NAME = "TESTS_FORK_SERVER"  # the environment variable that names the server of tests' children
 SERVER = Path(__file__).with_name("fork_server.py")
 ENVIRONMENT = {
     "PYTHONPATH": str(SERVER.parents[1]),
@@ -29,17 +30,21 @@ class ForkServerClient:
     """
 
     def __init__(self, name: str, *, program: Path = SERVER) -> None:
-        self._name = name
+        self.name = name
         self._program = program
         self._held: socket.socket | None = None
 
     def request(self, message: bytes, streams: list[int]) -> tuple[socket.socket, int]:
         """Ask for a command with these standard streams; returns its connection and its process id."""
-        if self._held is None:
-            self._held = self._connect()
+        self.begin()
         connection = self._connect()
         socket.send_fds(connection, [message], streams)
         return connection, int.from_bytes(connection.recv(4))
+
+    def begin(self) -> None:
+        """Have the server run from now on, without waiting for its imports."""
+        if self._held is None:
+            self._held = self._connect()
 
     def close(self) -> None:
         """Need the server no longer."""
@@ -50,7 +55,7 @@ class ForkServerClient:
         while True:
             connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             try:
-                connection.connect(f"\0{self._name}")
+                connection.connect(f"\0{self.name}")
             except ConnectionRefusedError:
                 connection.close()
                 self._start()
@@ -60,7 +65,7 @@ class ForkServerClient:
     def _start(self) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             try:
-                listener.bind(f"\0{self._name}")
+                listener.bind(f"\0{self.name}")
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
@@ -68,7 +73,7 @@ class ForkServerClient:
             listener.listen(128)
             os.posix_spawn(
                 sys.executable,
-                [*INTERPRETER, str(self._program), self._name],
+                [*INTERPRETER, str(self._program), self.name],
                 os.environ | ENVIRONMENT,
                 file_actions=[
                     (os.POSIX_SPAWN_DUP2, listener.fileno(), 0),

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, AnyStr
 
 import pytest
-from services.fork_client import INTERPRETER, ForkServerClient
+from services.fork_client import INTERPRETER, NAME, ForkServerClient
 from services.one_per_run import run_folder
 
 RealPopen = subprocess.Popen
@@ -75,8 +75,8 @@ def is_forkable(arguments: object) -> bool:
 
 
 def server_name(factory: pytest.TempPathFactory) -> str:
-    """The name of the test run's server."""
-    return f"{run_folder(factory)}/fork-server"
+    """The name of the test run's server, which the processes of `make test` find running."""
+    return os.environ.get(NAME, f"{run_folder(factory)}/fork-server")
 
 
 @contextmanager
