@@ -142,6 +142,7 @@ class OutcomeShop:
         for given in self.answers:
             if given.status == "waiting":
                 given.status = "gone" if given.user_id in self.marked else "stored"
+                given.user_id = given.user_id and self._owner(given.user_id)
         for sent in self.events:
             answer = self._stored(sent.awaited)
             if sent.live and answer is not None:
@@ -197,7 +198,7 @@ class OutcomeShop:
         self.known = {self._owner(name) for name in (*self.known, user_id)}
         for given_answer in self.answers:
             if given_answer.status == "stored" and given_answer.user_id == from_id:
-                given_answer.user_id = user_id
+                given_answer.user_id = owner
 
     def erase(self, user_id: str) -> None:
         try:

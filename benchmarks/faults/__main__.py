@@ -25,6 +25,7 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from benchmarks.faults.campaign import Campaign, plan, report, upgrade
+from benchmarks.faults.clients.answers import Span
 from benchmarks.faults.clients.shop_client import NAMES
 from benchmarks.faults.ledger import Ledger, LedgerRecords, Stored, compare, event_key
 from benchmarks.faults.processes import RecoveryTimeout
@@ -75,6 +76,7 @@ def run(
     clients = ApiClients(urls, num_clients=2, items=items, folder=target.folder)
     probe_ledger = target.folder / "probes.ledger"
     timeouts: list[str] = []
+    faults: list[Span] = []
     shoppers = Shoppers(urls, target.data, num=options.shoppers, seed=options.seed)
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(probe_ledger))
@@ -83,9 +85,11 @@ def run(
         started_s = time.monotonic()
         with recorded(timeouts), sending(stream), clients.posting(), shoppers.shopping(), recorded(timeouts):
             campaign.recovered("no fault", time.monotonic())
-            faults = plan(campaign, counts, seed=options.seed) if options.old is None else upgrade(campaign)
-            for cause_fault in faults:
+            steps = plan(campaign, counts, seed=options.seed) if options.old is None else upgrade(campaign)
+            for cause_fault in steps:
+                began_s = time.monotonic()
                 cause_fault()
+                faults.append((began_s, time.monotonic()))
         duration_s = time.monotonic() - started_s
         with recorded(timeouts):
             campaign.probes.recovery_s(time.monotonic())  # after all other events of each partition
@@ -102,7 +106,7 @@ def run(
     if options.shoppers:
         del violations["wrong popularity"]  # they view, undo and erase the same items: a part of the derived state
         old, sent = {row.key for row in before.rows}, {event_key(event_id) for event_id in records.sent}
-        violations |= shoppers.violations(target.database.url, settings, before=old, others=sent)
+        violations |= shoppers.violations(target.database.url, settings, before=old, others=sent, faults=faults)
     figures = (
         campaign.figures()
         | shoppers.figures()

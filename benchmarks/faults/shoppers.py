@@ -8,11 +8,12 @@ from pathlib import Path
 
 import psycopg
 
+from benchmarks.faults.clients.answers import Span, result_violations
 from benchmarks.faults.clients.calls import Outages
 from benchmarks.faults.clients.comparison import compare, num_different
 from benchmarks.faults.clients.operator_commands import Operator
 from benchmarks.faults.clients.promises import Promises, merged
-from benchmarks.faults.clients.shop_client import ShopClient, prepare
+from benchmarks.faults.clients.shop_client import EXPERIMENT, ShopClient, prepare
 from benchmarks.faults.clients.work import working
 from tidewise.settings.schema import Settings
 
@@ -30,13 +31,17 @@ class Shoppers:
         """They call while the block runs."""
         return working([*self._clients, *self._operators])
 
-    def violations(self, url: str, settings: Settings, *, before: Set[bytes], others: Set[bytes]) -> dict[str, int]:
+    def violations(
+        self, url: str, settings: Settings, *, before: Set[bytes], others: Set[bytes], faults: Sequence[Span]
+    ) -> dict[str, int]:
         """The number of violations of each promise to them, in PostgreSQL at `url`.
 
-        `before`, `others`: the keys of events stored before the campaign, and of those that others have sent.
+        `before`, `others`: the keys of events stored before the campaign, and of those that others have sent. `faults`:
+        from the start of each until the next one could begin.
         """
         with psycopg.connect(url) as database:
-            violations = compare(database.execute, self._told(), before=before, others=others)
+            violations = compare(database.execute, self._told(), before=before, others=others, faults=faults)
+            violations |= result_violations(database.execute, settings, experiment=EXPERIMENT)
         named = {f"shoppers: {promise}": num for promise, num in violations.items()}
         return named | {"derived state": num_different(settings)}
 

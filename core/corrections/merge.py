@@ -46,7 +46,7 @@ def _merge(store: Store, user_id: str, from_id: str, derivation: Derivation) -> 
         if guest.key in attributes:
             both = merged_attributes(attributes.get(user.key, {}), attributes[guest.key])
             tx.user_attributes.save({user.key: both, guest.key: {}})
-        tx.answers.rename_user(from_id, to=user_id)
+        tx.answers.rename_user(from_id, to=tx.users.ids_of(user.key)[0])
         window = derivation.window(derivation.history(after))
         changed = UserState(user.key, user.seq + guest.seq + 1, window, user.erased_ms)
         tx.users.save([changed])

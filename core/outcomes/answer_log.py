@@ -12,6 +12,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from core.background import BackgroundThread
 from core.clock import DAY_MS, Clock
@@ -110,7 +111,7 @@ class AnswerLog:
     def _write(self, answers: Sequence[Answer]) -> None:
         with self._store.transaction() as tx:
             writer = tx.offsets.lock(ANSWERS, [0])[0]
-            kept = _unless_erased(tx, answers)
+            kept = _of_present_users(tx, answers)
             origins = tx.answers.name_origins(sorted({answer.origin for answer in kept}))
             items = self._items_of(tx, kept)
             added = tx.answers.add([_stored(answer, origins, items) for answer in kept])
@@ -163,13 +164,21 @@ class AnswerLog:
             self._maintained_s = self._seconds()
 
 
-def _unless_erased(tx: Transaction, answers: Sequence[Answer]) -> list[Answer]:
-    """Those whose users were not erased since. Users are locked: an erasure comes before or after all of this."""
+def _of_present_users(tx: Transaction, answers: Sequence[Answer]) -> list[Answer]:
+    """Without those of users who were erased since; a guest who was merged since is the user.
+
+    Users are locked: an erasure or merge comes before or after all of this.
+    """
     user_ids = sorted({answer.user_id for answer in answers if answer.user_id is not None})
     known = tx.users.lock_known(user_ids)
     erased = tx.users.erasure_times([user_id for user_id in user_ids if user_id not in known])
     erased |= {user_id: state.erased_ms for user_id, state in known.items() if state.erased_ms is not None}
-    return [answer for answer in answers if answer.time_ms > erased.get(answer.user_id or "", -1)]
+    owners = tx.users.owners(user_ids)
+    return [
+        replace(answer, user_id=owners[answer.user_id]) if answer.user_id in owners else answer
+        for answer in answers
+        if answer.time_ms > erased.get(answer.user_id or "", -1)
+    ]
 
 
 def _stored(answer: Answer, origins: Mapping[Origin, int], items: Mapping[str, ShownItem]) -> StoredAnswer:

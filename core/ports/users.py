@@ -52,6 +52,10 @@ class UserReader(Protocol):
         """All ids of the user with this key: the user's own, then those of users merged into it, ascending."""
         ...
 
+    def owners(self, user_ids: Sequence[str]) -> dict[str, str]:
+        """For those of these ids that were merged into another user: that user's own id."""
+        ...
+
     def erasure_times(self, user_ids: Sequence[str]) -> dict[str, int]:
         """When these users were erased (ms); users who were never erased are missing."""
         ...

@@ -120,6 +120,12 @@ def _names(dialect: Dialect) -> CompilerElement:
     return select(users.c.user_id).where(names).order_by(users.c.merged_into.is_not(None), users.c.user_id)
 
 
+def _owners(dialect: Dialect) -> CompilerElement:
+    owner = users.alias("owner")
+    merged = select(users.c.user_id, owner.c.user_id).join_from(users, owner, users.c.merged_into == owner.c.key)
+    return merged.where(dialect.is_in(users.c.user_id, "user_ids"))
+
+
 def _ids(dialect: Dialect) -> CompilerElement:
     names = or_(users.c.key == bindparam("user_key"), users.c.merged_into == bindparam("user_key"))
     return select(users.c.user_id, users.c.erased_ms).where(names).order_by(users.c.key).with_for_update()
@@ -299,6 +305,10 @@ class UserRepository:
     def ids_of(self, key: int) -> list[str]:
         """All ids of the user with this key, its own first."""
         return [user_id for (user_id,) in self._session.rows(_names, user_key=key)]
+
+    def owners(self, user_ids: Sequence[str]) -> dict[str, str]:
+        """For those of these ids that were merged into another user: that user's own id."""
+        return dict(self._session.rows(_owners, user_ids=self._session.array(user_ids)))
 
     def merge(self, source: UserState, target: UserState) -> None:
         """Give a locked user's events and ids to another."""

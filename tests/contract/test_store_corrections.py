@@ -106,6 +106,7 @@ def test_guests_of_a_merged_user_follow_it(store: Store) -> None:
     with store.transaction() as tx:
         assert tx.users.ids_of(state.key)[1:] == ["ann", "guest"]
         assert tx.users.lock_known(["guest"])["guest"].key == state.key
+        assert tx.users.owners(["ann", "bob", "guest", "nobody"]) == {"ann": "bob", "guest": "bob"}
 
 
 def test_erasing_a_guest_erases_the_user_and_both_pasts(store: Store) -> None:

@@ -86,6 +86,9 @@ class MemoryUsers(MemoryRepository):
         owner = self.data.user_id(key)
         return [owner, *sorted(user_id for user_id, (name, _) in self.data.merged.items() if name == owner)]
 
+    def owners(self, user_ids: Sequence[str]) -> dict[str, str]:
+        return {user_id: self.data.merged[user_id][0] for user_id in user_ids if user_id in self.data.merged}
+
     def merge(self, source: UserState, target: UserState) -> None:
         names = (self.data.user_id(source.key), self.data.user_id(target.key))
         for table in (self.data.events, self.data.undone):

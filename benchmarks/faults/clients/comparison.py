@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Set
-from typing import Any, LiteralString
+from collections.abc import Mapping, Sequence, Set
+from typing import LiteralString
 
+from benchmarks.faults.clients.answers import Query, Span, answer_violations, stored_lists
 from benchmarks.faults.clients.promises import Promises
 from core.clock import DAY_MS
 from core.ingestion.derivation import Derivation
@@ -14,7 +15,6 @@ from core.ingestion.verify import verify
 from tidewise.bootstrap import open_system
 from tidewise.settings.schema import Settings
 
-Query = Callable[[LiteralString], Iterable[Any]]  # the rows of a statement, as of `execute` of a connection
 StoredEvents = Mapping[str, tuple[str, str, int]]  # user, item and time by event id
 
 EVENTS: LiteralString = """SELECT event_key, user_id, item_id, time_ms FROM interactions
@@ -29,18 +29,19 @@ def compare(
     told: Promises,
     *,
     before: Set[bytes],
+    faults: Sequence[Span],
     imported: StoredEvents | None = None,
     others: Set[bytes] = frozenset(),
 ) -> dict[str, int]:
     """The number of violations of each promise.
 
-    `before`: the keys of the events stored before the campaign. `imported`: events of files. `others`: the keys of what
-    other clients sent, of which this compares nothing.
+    `before`: the keys of the events stored before the campaign. `faults`: see `answer_violations`. `imported`: events
+    of files. `others`: the keys of what other clients sent, of which this compares nothing.
     """
     rows = {bytes(key): tuple(values) for key, *values in query(EVENTS)}
     num_rows = sum(num for (num,) in query("SELECT count(*) FROM interactions"))
     outcomes = {bytes(key): (bytes(answer), position) for key, answer, position in query(OUTCOMES)}
-    answers = {bytes(key) for (key,) in query("SELECT key FROM answers")}
+    answers = {bytes.fromhex(name) for name in stored_lists(query)}
     items = {item_id: tuple(values) for item_id, *values in query(ITEMS)}
     attributes = {user_id: json.loads(packed) for user_id, packed in query(ATTRIBUTES)}
     erased = {user_id for (user_id,) in query("SELECT user_id FROM users")} & told.erased
@@ -62,6 +63,7 @@ def compare(
         ),
         "users that were erased": len(erased),
         "wrong answers": told.wrong.total(),
+        **answer_violations(query, told, faults=faults),
     }
 
 

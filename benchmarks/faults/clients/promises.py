@@ -11,8 +11,10 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An answer: its items in order, and when it came (s, monotonic)."""
+    """An answer: for whom, by which arm, its items in order, and when it came (s, monotonic)."""
 
+    user_id: str
+    arm: str
     item_ids: tuple[str, ...]
     at_s: float
 

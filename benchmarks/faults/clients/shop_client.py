@@ -20,7 +20,7 @@ NUM_USERS, LARGEST_BATCH = 4, 20
 GIVES_UP, REPEATED, LATE = 0.05, 0.1, 0.2  # of each batch, each batch, each event
 HIDDEN = 0.3  # of the items that are patched
 KINDS = ("view", "view", "click", "cart", "purchase", "dislike")
-EXPERIMENT_SCENARIO = "campaign"
+EXPERIMENT, EXPERIMENT_SCENARIO = "campaign", "campaign"
 EVENTS = "/v1/interactions?wait=applied"
 NAMES = "shopper-"  # how the ids of its users, items and events begin
 EXPIRED_MS = 600_000  # also by a clock that is minutes late
@@ -95,8 +95,9 @@ class ShopClient(StoppableWork):
             owner = self.promises.owner(event["user_id"])
             self.promises.seqs[owner] = max(self.promises.seqs.get(owner, 0), result.get("user_seq", 0))
 
-    def _ask(self) -> None:
-        user_id, asked_s = self._rng.choice(self._users), time.monotonic()
+    def _ask(self, user_id: str = "") -> None:
+        """Read an answer for a user, one of its own by default, and report what became of it."""
+        user_id, asked_s = user_id or self._rng.choice(self._users), time.monotonic()
         params = {"n": 5, "scenario": EXPERIMENT_SCENARIO}
         answer = self._calls.until_answered("GET", f"/v1/users/{user_id}/recommendations", params=params)
         promises, item_ids = self.promises, tuple(item["item_id"] for item in answer["items"])
@@ -108,11 +109,12 @@ class ShopClient(StoppableWork):
             promises.wrong["an expired item was recommended"] += 1
         if not item_ids:
             return
-        promises.shown[answer["recommendation_id"]] = Shown(item_ids, time.monotonic())
+        promises.shown[answer["recommendation_id"]] = Shown(user_id, answer["arm"] or "", item_ids, time.monotonic())
         chosen = self._rng.choice(item_ids)
         named = {"recommendation_id": answer["recommendation_id"]}
         seen = [self._event(user_id, item_id, type="impression", **named) for item_id in item_ids]
-        self._send([*seen, self._event(user_id, chosen, type=self._rng.choice(("click", "purchase")), **named)])
+        kind = self._rng.choice(({"type": "click"}, {"type": "purchase", "value": self._rng.randrange(1, 50)}))
+        self._send([*seen, self._event(user_id, chosen, **kind, **named)])
 
     def _undo(self) -> None:
         candidates = [name for name, event in self.promises.events.items() if event["user_id"] in self._users]
@@ -125,6 +127,7 @@ class ShopClient(StoppableWork):
     def _merge(self) -> None:
         guest, user_id = f"{self._name}-guest-{len(self.promises.merged)}", self._rng.choice(self._users)
         self._send([self._event(guest, self._rng.choice(self._items)) for _ in range(3)])
+        self._ask(guest)
         answer = self._calls.until_answered("POST", f"/v1/users/{user_id}/merge", json={"from": guest})
         self.promises.merged[guest] = user_id
         self.promises.seqs[user_id] = max(self.promises.seqs.get(user_id, 0), answer["user_seq"])
@@ -132,6 +135,7 @@ class ShopClient(StoppableWork):
     def _erase(self) -> None:
         user_id = f"{self._name}-erased-{len(self.promises.erased)}"
         self._send([event := self._event(user_id, self._rng.choice(self._items))])
+        self._ask(user_id)
         self._calls.until_answered("DELETE", f"/v1/users/{user_id}", done=(404,))
         self.promises.erased.add(user_id)
         body = self._calls.until_answered("POST", EVENTS, json={"events": [event]})
@@ -179,7 +183,7 @@ def prepare(urls: Sequence[str], outages: Outages) -> list[str]:
         calls.until_answered("PUT", f"/v1/scenarios/{EXPERIMENT_SCENARIO}", json={"n": 5})
         arms = [{"name": "control", "share": 0.5}, {"name": "other", "share": 0.5}]
         experiment = {"scenario": EXPERIMENT_SCENARIO, "arms": arms}
-        calls.until_answered("PUT", "/v1/experiments/campaign", json=experiment)
+        calls.until_answered("PUT", f"/v1/experiments/{EXPERIMENT}", json=experiment)
         return [item["item_id"] for item in calls.until_answered("GET", "/v1/items?limit=100")["items"]]
 
 

@@ -12,10 +12,11 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.faults.clients.answers import Span, result_violations
 from benchmarks.faults.clients.calls import Outages
 from benchmarks.faults.clients.comparison import champions, compare, event_key, keys_of_events, num_different
 from benchmarks.faults.clients.promises import Promises, merged
-from benchmarks.faults.clients.shop_client import ShopClient, prepare
+from benchmarks.faults.clients.shop_client import EXPERIMENT, ShopClient, prepare
 from benchmarks.faults.clients.work import working
 from benchmarks.faults.embedded.faults import Incident, cause
 from benchmarks.faults.embedded.server import SupervisedServer
@@ -51,6 +52,7 @@ def run_round(
     incident.
     """
     data, rng, result, outages = folder / "data", random.Random(seed), Round(), Outages()
+    faults: list[Span] = []
     versions = _copy(shop, data)
     before = _stored_keys(data)
     server = SupervisedServer(data)
@@ -73,7 +75,9 @@ def run_round(
         )
         with working([*clients, operator]):
             for number, incident in enumerate(incidents, start=1):
+                began_s = time.monotonic()
                 hit, recovery_s = _cause(incident, server, operator, rng)
+                faults.append((began_s, time.monotonic()))
                 unanswered_s = outages.longest_s()
                 result.incidents.append(
                     {"hit": hit, "ready_s": round(recovery_s, 2), "unanswered_s": round(unanswered_s, 2)}
@@ -86,7 +90,8 @@ def run_round(
     told.items |= operator.items
     result.num_events, result.num_items = len(told.events), len(told.items)
     with closing(sqlite3.connect(data / "tidewise.db")) as database:
-        result.violations = compare(database.execute, told, imported=operator.imported, before=before)
+        result.violations = compare(database.execute, told, imported=operator.imported, before=before, faults=faults)
+        result.violations |= result_violations(database.execute, settings_in(data), experiment=EXPERIMENT)
         result.violations["wrong champion"] = int(champions(database.execute) != [operator.champion])
     result.violations["derived state"] = num_different(settings_in(data))
     result.violations |= _backup_violations(operator, folder / "restored", told)

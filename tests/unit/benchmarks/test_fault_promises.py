@@ -25,7 +25,7 @@ def test_undone_and_erased_events_are_gone_and_a_guests_are_the_users() -> None:
 
 def test_an_event_that_names_an_answer_is_an_outcome_at_its_items_position() -> None:
     promises = told()
-    promises.shown["answer"] = Shown(("mug", "tent"), 0.0)
+    promises.shown["answer"] = Shown("ann", "", ("mug", "tent"), 0.0)
     for event in promises.events.values():
         event["recommendation_id"] = "answer"
     promises.events["e1"]["recommendation_id"] = "another"

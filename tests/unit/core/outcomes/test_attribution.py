@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from doubles import MemoryStore
 from hypothesis import given
 from outcome_log import OutcomeShop, Step, step_lists
@@ -48,9 +49,11 @@ def test_an_item_that_is_clicked_twice_counts_once_until_both_are_undone() -> No
     assert (1, Measure.CLICK) not in cells(shop)
 
 
-def test_what_a_guest_was_shown_counts_for_what_the_user_buys() -> None:
+@pytest.mark.parametrize("steps", [["flush", "merge"], ["merge", "flush"]], ids=["stored", "not yet stored"])
+def test_what_a_guest_was_shown_counts_for_what_the_user_buys(steps: list[str]) -> None:
     shop = OutcomeShop(MemoryStore())
-    shop.apply([("answer", ("bob", ["tent"], "", 0)), ("flush", None), ("merge", ("ann", "bob"))])
+    values = {"flush": None, "merge": ("ann", "bob")}
+    shop.apply([("answer", ("bob", ["tent"], "", 0)), *((step, values[step]) for step in steps)])
     shop.event(("ann", "tent", "purchase", 3000, None))
     shop.assert_counted()
     assert cells(shop)[1, Measure.CONVERSION] == 1
