@@ -17,6 +17,8 @@ PROGRAMS = {
     "tidewise",
     "make",
     "curl",
+    "zcat",
+    "echo",
     "source",
     "python",
     "cp",
