@@ -201,6 +201,7 @@ faults-distributed: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL a
 .PHONY: upgrade-test
 upgrade-test: $(VENV)/.installed-dev ## replace the workers and APIs of another version one by one under load (OLD=a checkout of it)
 	$(BIN)/python -m benchmarks.faults --old $(OLD) $(ARGS)
+
 DATA ?= data
 .PHONY: tutorial
 tutorial: $(VENV)/.installed-dev ## run docs/tutorial.md also on the files of ml-1m and online-retail (DATA=FOLDER)
