@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping, Sequence, Set
 from typing import LiteralString
 
@@ -78,10 +79,13 @@ def keys_of_events(query: Query) -> set[bytes]:
 
 
 def num_different(settings: Settings) -> int:
-    """How many entries of derived state differ from the stored events, by the product's own check."""
+    """How many entries of derived state differ from the stored events, by the product's own check; names the first."""
     with open_system(settings) as system, system.store.read() as read:
         derivation = Derivation(system.types, system.shape, settings.popularity.half_life_days * DAY_MS)
-        return verify(read, derivation, progress=lambda _num: None).different.total()
+        verification = verify(read, derivation, progress=lambda _num: None)
+    for difference in verification.examples:
+        sys.stderr.write(f"{difference}\n")
+    return verification.different.total()
 
 
 def event_key(event_id: str) -> bytes:

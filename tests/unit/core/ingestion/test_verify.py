@@ -11,6 +11,7 @@ from domain_doubles import NOW_MS, SHAPE, TYPES, event, ingestor
 from doubles import MemoryStore
 
 from core.clock import HOUR_MS
+from core.corrections.undo import undo_event
 from core.events.history import EMPTY_WINDOW
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
@@ -19,7 +20,7 @@ from core.ports.offsets import CORRECTIONS
 from core.ports.store import Transaction
 from core.records.item_counts import FIRST_TYPE, ItemCountKey
 from core.records.outcomes import CountKey, Measure
-from core.transitions.transition import Transition
+from core.transitions.transition import WEEK_MS, Transition
 
 DERIVATION = Derivation(TYPES, SHAPE)
 
@@ -69,6 +70,20 @@ def test_a_sequence_below_that_of_an_event_is_found(store: MemoryStore) -> None:
     changed(store, lambda tx: tx.users.save([replace(tx.users.lock(["ann"])["ann"], seq=1)]))
     [difference] = verified(store).examples
     assert (difference.part, difference.stored, difference.expected) == ("sequence", "1", "2")
+
+
+@pytest.mark.parametrize("weeks", [1, 20, 60])
+def test_popularity_of_long_ago_may_be_gone_with_an_undone_event(store: MemoryStore, weeks: int) -> None:
+    """After 40 half-lives, of a week each, nothing of it is left in the difference of two doubles."""
+    recent = event("ann", "tea", weeks * WEEK_MS // 1000)
+    ingestor(store).ingest([recent], RequestSource("api"))
+    undo_event(store, recent.event_id, DERIVATION)
+    assert verified(store).examples == []
+
+
+def test_popularity_that_is_gone_without_a_newer_event_is_found(store: MemoryStore) -> None:
+    changed(store, lambda tx: tx.popularity.clear())
+    assert verified(store).different["popularity"] == 2
 
 
 def test_popularity_counted_twice_is_named_by_its_item(store: MemoryStore) -> None:
