@@ -113,7 +113,7 @@ function axes(unit) {
     {
       ...line,
       size: (_, labels) => 18 + 6.5 * Math.max(3, ...(labels ?? []).map((label) => label.length)),
-      space: 32,
+      space: 26,
       ...(unit.isWhole && { incrs: WHOLE_STEPS }),
       values: (_, splits, axis, space, step) => splits.map((value) => (value === null ? "" : unit.tick(value, step))),
     },

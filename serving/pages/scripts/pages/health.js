@@ -1,14 +1,14 @@
 // Whether the system is healthy, in words: what needs attention, and the page to go to; what a new installation lacks.
 import { el } from "../dom.js";
-import { number, plural } from "../format.js";
-import { driftState } from "./drift_state.js";
+import { ago, number, plural } from "../format.js";
+import { openAlarms } from "./drift_state.js";
 
 const MAX_LAG = 10000; // messages
 const MAX_WAITING = 10000; // changes
 
 // The reasons for attention, [{text, href}]; none: healthy.
 export function problemsOf({ status, drift, ingestion }) {
-  const alarms = driftState(drift);
+  const [alarm, ...others] = openAlarms(drift);
   return [
     status.model.problem && { text: `The champion could not be loaded: ${status.model.problem}`, href: "#/models" },
     ingestion.problem && { text: `The event log is unavailable: ${ingestion.problem}`, href: "#/ingestion" },
@@ -17,7 +17,10 @@ export function problemsOf({ status, drift, ingestion }) {
       text: `${number(ingestion.waiting_events)} changes wait for the database`,
       href: "#/ingestion",
     },
-    alarms.kind === "bad" && { text: `${alarms.text}: ${alarms.note}`, href: "#/drift" },
+    alarm && {
+      text: `${plural(others.length + 1, "open alarm")}: ${alarm.text}, ${ago(alarm.detected, drift.now)}`,
+      href: "#/drift",
+    },
     status.dead_letters > 0 && {
       text: `${plural(status.dead_letters, "dead letter")} ${status.dead_letters === 1 ? "was" : "were"} not applied`,
       href: "#/ingestion",
