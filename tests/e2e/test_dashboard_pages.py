@@ -340,6 +340,8 @@ def test_outcomes_show_rates_by_day_and_by_what_is_chosen(shop: httpx.Client, ta
     assert tab.page.locator(".u-wrap canvas").count() == 1
     tab.page.get_by_label("by", exact=True).select_option("arm")
     expect(tab.page.get_by_role("cell", name="layout/b")).to_be_visible()
+    tab.page.get_by_label("revenue per user").check()
+    expect(tab.page.get_by_role("columnheader", name="Per user")).to_be_visible()
     tab.page.get_by_label("by", exact=True).select_option("position")
     expect(tab.page.get_by_role("region", name="Outcomes by position").get_by_role("row")).to_have_count(11)
     assert tab.errors == []
