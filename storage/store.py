@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Engine, PoolProxiedConnection
+from sqlalchemy import URL, Engine, PoolProxiedConnection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -14,11 +15,12 @@ from core.errors import StoreError, StoreUnavailable
 from core.ports.metadata import Secret
 from core.ports.store import ReadTransaction, Transaction
 from storage.dialects import dialect_of
-from storage.engine import POOL_TIMEOUT_S, open_engine, parse_url
+from storage.engine import BUSY_TIMEOUT_S, POOL_TIMEOUT_S, open_engine, parse_url
 from storage.migrate import migrate
 from storage.repositories.metadata import MetadataRepository
 from storage.session import Session
 from storage.transaction import SqlTransaction
+from storage.turns import WriterTurns
 
 
 def open_store(url: str, *, create: bool = True, cache_mib: int | None = None) -> SqlStore:
@@ -27,7 +29,7 @@ def open_store(url: str, *, create: bool = True, cache_mib: int | None = None) -
     Raises `InvalidSettings` (bad URL), `StoreUnavailable`, and `StoreMismatch` (written by a newer version).
     """
     engine = open_engine(parse_url(url), create=create, cache_mib=cache_mib)
-    store = SqlStore(engine)
+    store = SqlStore(engine, turns_of(engine.url))
     try:
         store.prepare()
     except BaseException:
@@ -36,11 +38,19 @@ def open_store(url: str, *, create: bool = True, cache_mib: int | None = None) -
     return store
 
 
-class SqlStore:
-    """A SQLite or PostgreSQL database. Thread-safe."""
+def turns_of(url: URL) -> WriterTurns | None:
+    """The turns of writers of a SQLite file; None for PostgreSQL, whose writers wait for rows."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    return WriterTurns(Path(f"{url.database}-turn"), timeout_s=BUSY_TIMEOUT_S)
 
-    def __init__(self, engine: Engine) -> None:
+
+class SqlStore:
+    """A SQLite or PostgreSQL database. Thread-safe. `turns`: of those who write; None: the database orders them."""
+
+    def __init__(self, engine: Engine, turns: WriterTurns | None = None) -> None:
         self._engine = engine
+        self._turns = turns
         self._dialect = dialect_of(engine)
         self._secret = b""
 
@@ -58,7 +68,8 @@ class SqlStore:
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction; rolled back unless committed."""
-        with self._session(self._dialect.begin_write) as session:
+        turn = nullcontext() if self._turns is None else self._turns.turn()
+        with turn, self._session(self._dialect.begin_write) as session:
             yield SqlTransaction(session, self._secret)
 
     @contextmanager
@@ -70,6 +81,8 @@ class SqlStore:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+        if self._turns is not None:
+            self._turns.close()
 
     @contextmanager
     def _session(self, begin: str) -> Iterator[Session]:

@@ -73,7 +73,9 @@ def test_opening_an_older_database_counts_by_item_and_squares_of_revenue(databas
     shop.apply([step for step in random_steps(Random(3)) if step[0] != "erase"])
     shop.flush()
     shown = [*database.sql("SELECT * FROM item_counts WHERE measure = 3")]
-    database.sql("DROP TABLE item_counts")
+    for table in ("item_counts", "activity_counts"):
+        database.sql(f"DROP TABLE {table}")
+    database.sql("ALTER TABLE drift_scores DROP COLUMN confidence")
     database.sql("DELETE FROM outcome_counts WHERE measure = 6")
     if database.url.startswith("sqlite"):
         database.sql("DROP INDEX ix_answers_user_id_time_ms_item_keys")

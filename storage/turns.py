@@ -1,0 +1,88 @@
+"""Turns: processes that write to one SQLite file wait for each other in order.
+
+SQLite's own wait tries again after pauses that grow to a tenth of a second, so that a process which always has the next
+transaction ready hardly ever lets another one in. Here a writer first takes the place that is next in line, and then
+the turn: whoever has had the turn finds that place taken and waits behind. The locks are those of open file
+descriptions (fcntl(2), Linux), which end with their process.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.errors import StoreUnavailable
+
+NEXT, TURN = 0, 1  # locked bytes of the file
+PAUSE_S = 0.0003  # between two attempts; a commit takes milliseconds
+
+
+class WriterTurns:
+    """The turns of this process's threads on one file, which is made at the first turn."""
+
+    def __init__(self, path: Path, *, timeout_s: float) -> None:
+        self._path = path
+        self._timeout_s = timeout_s
+        self._threads = threading.Lock()
+        self._file: int | None = None
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Nobody else has a turn while the block runs; raises `StoreUnavailable` after the timeout."""
+        deadline_s = time.monotonic() + self._timeout_s
+        if not self._threads.acquire(timeout=self._timeout_s):
+            raise self._timed_out()
+        try:
+            file = self._opened()
+            self._take(file, NEXT, deadline_s)
+            try:
+                self._take(file, TURN, deadline_s)
+            finally:
+                _lock(file, NEXT, fcntl.F_UNLCK)
+            try:
+                yield
+            finally:
+                _lock(file, TURN, fcntl.F_UNLCK)
+        finally:
+            self._threads.release()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def _opened(self) -> int:
+        if self._file is None:
+            try:
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                msg = f"{self._path}: cannot be written ({error.strerror}); make the folder of the database writable"
+                raise StoreUnavailable(msg) from error
+        return self._file
+
+    def _take(self, file: int, byte: int, deadline_s: float) -> None:
+        while True:
+            try:
+                return _lock(file, byte, fcntl.F_WRLCK)
+            except OSError as error:
+                if not isinstance(error, BlockingIOError | PermissionError):  # EAGAIN or EACCES: another process has it
+                    raise
+            if time.monotonic() >= deadline_s:
+                raise self._timed_out()
+            time.sleep(PAUSE_S)
+
+    def _timed_out(self) -> StoreUnavailable:
+        msg = f"{self._path}: another process has been writing for {self._timeout_s:g} s; retry, or end that process"
+        return StoreUnavailable(msg)
+
+
+def _lock(file: int, byte: int, kind: int) -> None:
+    """Take or give back the lock of one byte, without waiting. The fields are those of C's `struct flock`."""
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("@hhqqi4x", kind, os.SEEK_SET, byte, 1, 0))

@@ -1,0 +1,116 @@
+"""Turns of writers: one at a time, in order, and free when their process ends."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import StoreUnavailable
+from storage.turns import WriterTurns
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from storage.turns import WriterTurns
+with WriterTurns(Path(sys.argv[1]), timeout_s=9).turn():
+    print("has it", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "shop.db-turn"
+
+
+def turns_at(path: Path, *, timeout_s: float = 30.0) -> WriterTurns:
+    """Each has a file description of its own, as each process has."""
+    return WriterTurns(path, timeout_s=timeout_s)
+
+
+@pytest.fixture
+def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has the turn."""
+    command = [sys.executable, "-c", HOLDER, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "has it\n"
+        yield process
+        process.kill()
+
+
+@pytest.mark.parametrize("num_processes", [1, 3])
+def test_one_writer_at_a_time_among_threads_and_processes(path: Path, num_processes: int) -> None:
+    processes = [turns_at(path) for _ in range(num_processes)]
+    inside: list[int] = []
+    most = 0
+
+    def write(turns: WriterTurns) -> None:
+        nonlocal most
+        for _ in range(50):
+            with turns.turn():
+                inside.append(1)
+                most = max(most, len(inside))
+                inside.pop()
+
+    threads = [threading.Thread(target=write, args=(turns,)) for turns in processes for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (most, inside) == (1, [])
+
+
+def test_a_writer_that_always_has_more_lets_the_other_one_in(path: Path) -> None:
+    busy, other = turns_at(path), turns_at(path)
+    stop, order = threading.Event(), list[str]()
+
+    def write() -> None:
+        while not stop.is_set():
+            with busy.turn():
+                order.append("busy")
+                threading.Event().wait(0.002)
+
+    thread = threading.Thread(target=write)
+    with other.turn():
+        thread.start()
+    for _ in range(20):
+        with other.turn():
+            order.append("other")
+    stop.set()
+    thread.join()
+    runs = "".join(name[0] for name in order).strip("b").split("o")
+    assert max(map(len, runs)) <= 2, f"between two turns of the other: {runs}"
+
+
+def test_the_wait_for_a_suspended_writer_ends_with_an_error(path: Path, holder: subprocess.Popen[str]) -> None:
+    with (
+        pytest.raises(StoreUnavailable, match=r"another process has been writing for 0\.05 s; retry"),
+        turns_at(path, timeout_s=0.05).turn(),
+    ):
+        pass
+
+
+def test_the_turn_of_a_killed_process_is_free(path: Path, holder: subprocess.Popen[str]) -> None:
+    holder.kill()
+    holder.wait()
+    with turns_at(path, timeout_s=5).turn():
+        pass
+
+
+def test_after_an_error_the_turn_is_free(path: Path) -> None:
+    turns = turns_at(path, timeout_s=1)
+    with pytest.raises(ValueError, match="broken"), turns.turn():
+        raise ValueError("broken")
+    with turns.turn():
+        pass
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnavailable, match="cannot be written"), turns_at(tmp_path / "none" / "x").turn():
+        pass
