@@ -43,16 +43,18 @@ class Operator(StoppableWork):
         return None if command is None else (command[0], command[1].pid)
 
     def tasks(self) -> Sequence[Callable[[], None]]:
-        """What it does, over and over."""
+        """What it does, over and over, each time in another order."""
         return (self._import_catalogue,)
 
     def work(self) -> None:
         """Do one task after the other until stopped."""
+        tasks = self.tasks()
         with Calls(self._urls, self._outages) as self._calls:
-            for task in itertools.cycle(self.tasks()):
-                if self.stopping.wait(0.1):
-                    return
-                task()
+            while True:
+                for task in self._rng.sample(tasks, len(tasks)):
+                    if self.stopping.wait(0.1):
+                        return
+                    task()
 
     def _until_done(self, name: str, arguments: Sequence[str], *, allowed: Sequence[int] = (0,)) -> None:
         """Run a command until it ends by itself."""

@@ -40,7 +40,7 @@ class ShopOperator(Operator):
         self._versions, self._known_items, self._acknowledged = versions, items, acknowledged
 
     def tasks(self) -> Sequence[Callable[[], None]]:
-        """What it does, over and over."""
+        """What it does, over and over, each time in another order."""
         return (
             self._import_events,
             self._promote,
