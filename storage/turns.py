@@ -21,6 +21,7 @@ from core.errors import StoreUnavailable
 
 NEXT, TURN = 0, 1  # locked bytes of the file
 PAUSE_S = 0.0003  # between two attempts; a commit takes milliseconds
+LINE_S = 1.0  # whoever is next in line for longer, such as a suspended process, is passed
 
 
 class WriterTurns:
@@ -40,11 +41,13 @@ class WriterTurns:
             raise self._timed_out()
         try:
             file = self._opened()
-            self._take(file, NEXT, deadline_s)
+            is_next = _taken(file, NEXT, min(deadline_s, time.monotonic() + LINE_S))
             try:
-                self._take(file, TURN, deadline_s)
+                if not _taken(file, TURN, deadline_s):
+                    raise self._timed_out()
             finally:
-                _lock(file, NEXT, fcntl.F_UNLCK)
+                if is_next:
+                    _lock(file, NEXT, fcntl.F_UNLCK)
             try:
                 yield
             finally:
@@ -67,20 +70,24 @@ class WriterTurns:
                 raise StoreUnavailable(msg) from error
         return self._file
 
-    def _take(self, file: int, byte: int, deadline_s: float) -> None:
-        while True:
-            try:
-                return _lock(file, byte, fcntl.F_WRLCK)
-            except OSError as error:
-                if not isinstance(error, BlockingIOError | PermissionError):  # EAGAIN or EACCES: another process has it
-                    raise
-            if time.monotonic() >= deadline_s:
-                raise self._timed_out()
-            time.sleep(PAUSE_S)
-
     def _timed_out(self) -> StoreUnavailable:
         msg = f"{self._path}: another process has been writing for {self._timeout_s:g} s; retry, or end that process"
         return StoreUnavailable(msg)
+
+
+def _taken(file: int, byte: int, deadline_s: float) -> bool:
+    """Take the lock of a byte; whether that succeeded before the deadline (monotonic)."""
+    while True:
+        try:
+            _lock(file, byte, fcntl.F_WRLCK)
+        except OSError as error:
+            if not isinstance(error, BlockingIOError | PermissionError):  # EAGAIN or EACCES: another process has it
+                raise
+        else:
+            return True
+        if time.monotonic() >= deadline_s:
+            return False
+        time.sleep(PAUSE_S)
 
 
 def _lock(file: int, byte: int, kind: int) -> None:

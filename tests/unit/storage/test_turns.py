@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,13 @@ import pytest
 from core.errors import StoreUnavailable
 from storage.turns import WriterTurns
 
+IN_LINE = """
+import fcntl, os, struct, sys, time
+file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+print("has it", flush=True)
+time.sleep(60)
+"""
 HOLDER = """
 import sys, time
 from pathlib import Path
@@ -36,8 +44,13 @@ def turns_at(path: Path, *, timeout_s: float = 30.0) -> WriterTurns:
 @pytest.fixture
 def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
     """Another process that has the turn."""
-    command = [sys.executable, "-c", HOLDER, str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with running(HOLDER, path) as process:
+        yield process
+
+
+@contextmanager
+def running(script: str, path: Path) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "has it\n"
         yield process
@@ -93,6 +106,12 @@ def test_the_wait_for_a_suspended_writer_ends_with_an_error(path: Path, holder: 
         pytest.raises(StoreUnavailable, match=r"another process has been writing for 0\.05 s; retry"),
         turns_at(path, timeout_s=0.05).turn(),
     ):
+        pass
+
+
+def test_a_suspended_process_that_is_next_in_line_is_passed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("storage.turns.LINE_S", 0.05)
+    with running(IN_LINE, path), turns_at(path, timeout_s=5).turn():
         pass
 
 
