@@ -2,6 +2,7 @@
 
 TidewiseError
 |-- InvalidInput (also a ValueError)   the input is invalid; nothing was changed
+|   |-- UnknownDefinition              a scenario or a segment that is not known
 |   |-- InvalidEvent                   an interaction is malformed (rejected, or written to the dead letters)
 |   |-- InvalidItem                    a catalogue item is malformed
 |   `-- InvalidSettings                a settings file, variable or flag cannot be used
