@@ -81,6 +81,17 @@ def test_a_chart_is_saved_as_csv_and_as_a_picture(shop: httpx.Client, tab: Tab) 
     assert tab.errors == []
 
 
+def test_a_name_that_looks_like_a_formula_is_text_in_the_file_of_a_chart(shop: httpx.Client, tab: Tab) -> None:
+    tab.follow(page_of(shop, "/"))
+    lines = [{"name": name, "values": [-1]} for name in ("=1+1", "+a", "@b", "Tea = hot", 'so "called"')]
+    module = "import('/pages/scripts/chart_files.js')"
+    text = tab.page.evaluate(f"(lines) => {module}.then(({{ csvOf }}) => csvOf({{ times: [0], lines }}))", lines)
+    assert text.splitlines() == [
+        """time,'=1+1,'+a,'@b,Tea = hot,"so ""called""\"""",
+        "1970-01-01T00:00:00.000Z,-1,-1,-1,-1,-1",
+    ]
+
+
 def test_a_user_is_found_by_id_prefix_and_opened_by_keyboard(shop: httpx.Client, tab: Tab) -> None:
     tab.follow(page_of(shop, "/users"))
     tab.page.get_by_label("User id or prefix").fill("user-000")

@@ -17,11 +17,13 @@ export function saveButtons(caption, shown) {
   );
 }
 
-function csvOf({ times, lines }) {
+export function csvOf({ times, lines }) {
   const rows = times.map((time, index) => [new Date(time).toISOString(), ...lines.map(({ values }) => values[index] ?? "")]);
-  return [["time", ...lines.map(({ name }) => name)], ...rows].map((row) => row.map(quoted).join(",") + "\r\n").join("");
+  return [["time", ...lines.map(({ name }) => plain(name))], ...rows].map((row) => row.map(quoted).join(",") + "\r\n").join("");
 }
 
+// A name that no spreadsheet takes for a formula, as in `core/interests/table.py`.
+const plain = (name) => (/^[=+\-@\t\r]/.test(name) ? `'${name}` : name);
 const quoted = (cell) => (/[",\r\n]/.test(cell) ? `"${String(cell).replaceAll('"', '""')}"` : cell);
 
 function pictureOf(caption, { lines, canvas, colour }) {
