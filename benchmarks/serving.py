@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
-import os
 import random
 import shutil
 import sqlite3
@@ -31,6 +30,7 @@ from urllib.parse import quote
 from rich.console import Console
 
 from benchmarks.report import percentiles, publish
+from benchmarks.scale.processes import cpu_s
 from tidewise.demo.demo import prepare
 from tidewise.processes.children import free_port, running, wait_ready
 from tidewise.settings.schema import DATABASE_NAME, load_settings
@@ -209,12 +209,6 @@ class Turns:
         )
         num = len(many["fresh"] + many["settled"])
         return num / (time.perf_counter() - start_s), 1000 * (cpu_s(self._pid) - begin_s) / num
-
-
-def cpu_s(pid: int) -> float:
-    """User and system seconds of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def ids_of(data: Path) -> tuple[list[str], list[str]]:

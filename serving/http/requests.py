@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 from urllib.parse import unquote
 
 import orjson
@@ -23,6 +24,8 @@ from core.scenarios.scenario import NO_SCENARIO, Scenario
 from serving.http.replies import HTTPError
 from serving.http.scenario_access import check_scenario
 from serving.runtime.services import Services
+
+Word = TypeVar("Word", bound=str)
 
 RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain", "scenario", "record")
 NEXT_PAGE_FIELDS = ("next", "n", "record")
@@ -190,13 +193,18 @@ def integer_query(request: Request, name: str, *, default: int, highest: int, lo
     return _in_range(name, default if text is None else _integer(name, text), highest, lowest)
 
 
-def choice_query(request: Request, name: str, choices: Sequence[str]) -> str:
+def choice_query(request: Request, name: str, choices: Sequence[Word]) -> Word:
     """One of some words in the query string; the first is the default."""
-    text = request.query_params.get(name, choices[0])
-    if text not in choices:
-        msg = f"{name}: wanted one of {', '.join(choices)}, got {shorten(text)}"
-        raise InvalidInput(msg, field=name)
-    return text
+    return one_of(name, request.query_params.get(name, choices[0]), choices)
+
+
+def one_of(name: str, text: str, choices: Sequence[Word]) -> Word:
+    """The text as one of some words; raises `InvalidInput`."""
+    for word in choices:
+        if word == text:
+            return word
+    msg = f"{name}: wanted one of {', '.join(choices)}, got {shorten(text)}"
+    raise InvalidInput(msg, field=name)
 
 
 def time_query(request: Request, name: str, *, default: int) -> int:

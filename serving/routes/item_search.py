@@ -65,7 +65,7 @@ class ItemSearchRoutes:
         if len(text) > MAX_QUERY_CHARS:
             msg = f"query: wanted at most {MAX_QUERY_CHARS} characters, got {shorten(text)}"
             raise InvalidInput(msg, field="query")
-        order = _order(query.get("sort", "popularity"))
+        order = choice_query(request, "sort", ITEM_ORDERS)
         wants_statistics = order != "popularity" or not query.keys().isdisjoint(("direction", "since", "until"))
         wanted = ItemQuery(
             tuple(text.split()),
@@ -141,14 +141,6 @@ def _read_matches(
             if len(matches) == n:
                 return matches, place if place < len(rows) else None
     return matches, None
-
-
-def _order(value: str) -> ItemOrder:
-    for order in ITEM_ORDERS:
-        if value == order:
-            return order
-    msg = f"sort: wanted one of {', '.join(ITEM_ORDERS)}, got {shorten(value)}"
-    raise InvalidInput(msg, field="sort")
 
 
 def _only_hidden(value: str | None) -> bool:

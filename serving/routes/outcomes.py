@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TypeVar
-
 from fastapi import APIRouter, Request, Response
 
-from core.errors import InvalidInput
-from core.events.interactions import shorten
 from core.outcomes.report import GROUPINGS, UNITS, Grouping, ImpressionSource, Unit, outcome_report
 from core.ports.store import Store
 from serving.http.periods import days_of
 from serving.http.replies import json_reply
-from serving.http.requests import check_query
+from serving.http.requests import check_query, one_of
 from serving.runtime.engine import Engine
 from serving.schemas import outcomes as schemas
-
-Word = TypeVar("Word", bound=str)
 
 
 class OutcomeRoutes:
@@ -78,17 +71,9 @@ def outcomes_document(
 
 def grouping_of(text: str) -> Grouping:
     """What to group by; raises `InvalidInput`."""
-    return _one_of("by", text, GROUPINGS)
+    return one_of("by", text, GROUPINGS)
 
 
 def unit_of(text: str) -> Unit:
     """What revenue is a mean over; raises `InvalidInput`."""
-    return _one_of("per", text, UNITS)
-
-
-def _one_of(field: str, text: str, known: Sequence[Word]) -> Word:
-    for word in known:
-        if word == text:
-            return word
-    msg = f"{field}: wanted one of {', '.join(known)}, got {shorten(text)}"
-    raise InvalidInput(msg, field=field)
+    return one_of("per", text, UNITS)

@@ -36,6 +36,7 @@ _log = logging.getLogger(__name__)
 
 FLOW_COOKIE, FLOW_S = "tidewise_sign_in", 600  # between leaving for the provider and coming back
 PROVIDER_TIMEOUT_S = 10.0
+PROVIDER_ERRORS = (httpx2.HTTPError, RuntimeError, ValueError)  # it is away, or answers what it may not
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
@@ -84,7 +85,7 @@ class SignInRoutes:
         """To the provider."""
         try:
             response: Response = await self._provider.authorize_redirect(request, self._sign_in.redirect_url)
-        except (httpx2.HTTPError, RuntimeError, ValueError) as error:
+        except PROVIDER_ERRORS as error:
             return self._unavailable(error)
         response.headers.update(HEADERS)
         return response
@@ -93,7 +94,7 @@ class SignInRoutes:
         """Back from the provider: begin a session."""
         try:
             claims = await self._claims(request)
-        except (httpx2.HTTPError, RuntimeError, ValueError) as error:
+        except PROVIDER_ERRORS as error:
             return self._unavailable(error)
         except (OAuthError, JoseError) as error:
             _log.warning("a sign-in was refused: %s", error)

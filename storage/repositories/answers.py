@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, exists, func, select, tuple_, update
+from sqlalchemy import bindparam, delete, exists, func, select, tuple_, update
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.clock import DAY_MS
@@ -30,14 +29,12 @@ def _lock(dialect: Dialect) -> CompilerElement:
     return rows.with_for_update()
 
 
-def _between(dialect: Dialect) -> Select[Any]:
-    """By the primary key, which begins with the time."""
-    period = (answers.c.key >= bindparam("first_key"), answers.c.key < bindparam("last_key"))
-    return select(answers.c.key).where(*period)
+# By the primary key, which begins with the time.
+BETWEEN = select(answers.c.key).where(answers.c.key >= bindparam("first_key"), answers.c.key < bindparam("last_key"))
 
 
 def _any_between(dialect: Dialect) -> CompilerElement:
-    return _between(dialect).limit(1)
+    return BETWEEN.limit(1)
 
 
 def _that_showed(dialect: Dialect) -> CompilerElement:
@@ -47,7 +44,7 @@ def _that_showed(dialect: Dialect) -> CompilerElement:
     """
     pairs = dialect.pairs("user_ids", "items", part_bytes=KEY_BYTES)
     return select(pairs.number, answers.c.time_ms, answers.c.key, answers.c.item_keys).where(
-        exists(_between(dialect).correlate(None)),
+        exists(BETWEEN.correlate(None)),
         OWNER.is_not(None),
         pairs.text == OWNER,
         answers.c.time_ms >= bindparam("since_ms"),

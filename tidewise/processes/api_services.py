@@ -10,7 +10,6 @@ from core.clock import HOUR_MS, WallClock
 from core.errors import InvalidSettings
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItems
-from core.records.api_keys import Scope
 from tidewise import __version__
 from tidewise.bootstrap import System, cursor_key
 from tidewise.processes.kafka import dead_letter_decoder, end_offsets
@@ -79,7 +78,7 @@ def _sign_in(options: OidcSettings) -> SignIn | None:
         public_url=options.public_url,
         scopes=options.scopes,
         claim=options.claim,
-        granted={Scope[name]: values for name, values in options.granted().items()},
+        granted=options.granted(),
         session_ms=int(options.session_hours * HOUR_MS),
     )
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr, field_validator, model_validator
 
+from core.records.api_keys import Scope
 from tidewise.settings.section import Amount, Section, split_names
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -60,13 +61,10 @@ class OidcSettings(Section):
                 raise ValueError(msg)
         return self
 
-    def granted(self) -> dict[str, tuple[str, ...]]:
-        """The values of the claim by the name of the scope that they grant."""
-        return {
-            "READ": split_names(self.readers),
-            "WRITE": split_names(self.writers),
-            "ADMIN": split_names(self.admins),
-        }
+    def granted(self) -> dict[Scope, tuple[str, ...]]:
+        """The values of the claim by the scope that they grant."""
+        given = {Scope.READ: self.readers, Scope.WRITE: self.writers, Scope.ADMIN: self.admins}
+        return {scope: split_names(values) for scope, values in given.items()}
 
     def _clear(self, name: str) -> str:
         value = getattr(self, name)

@@ -19,10 +19,13 @@ function query(parameters) {
   return parts.length ? "?" + new URLSearchParams(parts) : "";
 }
 
+// Says who asks; a page of another site cannot send it.
+const DASHBOARD = { "X-Tidewise-Client": "dashboard" };
 let requestKey = () => Promise.reject(new Error("not connected"));
 let noteReachable = () => {};
 
-// `onKeyRequired(problem, signIn)` resolves once a key is stored; `signIn`: where people sign in, or null; `onReachable(isAlive)` reports whether the server answered.
+// `onKeyRequired(problem, signIn)` resolves once a key is stored; `signIn`: where people sign in, or null.
+// `onReachable(isAlive)` reports whether the server answered.
 export function connect({ onKeyRequired, onReachable }) {
   requestKey = onKeyRequired;
   noteReachable = onReachable;
@@ -31,7 +34,7 @@ export function connect({ onKeyRequired, onReachable }) {
 export async function call(method, path, { body, signal } = {}) {
   for (;;) {
     const key = sessionStorage.getItem("key");
-    const headers = { Accept: "application/json", "X-Tidewise-Client": "dashboard" };
+    const headers = { Accept: "application/json", ...DASHBOARD };
     if (key) headers["X-API-Key"] = key;
     if (body !== undefined) headers["Content-Type"] = "application/json";
     const response = await reach(path, {
@@ -77,7 +80,7 @@ async function read(response) {
 
 // Ends the session of a person who signed in.
 export async function endSession() {
-  await reach("/sign-in/end", { method: "POST", headers: { "X-Tidewise-Client": "dashboard" } });
+  await reach("/sign-in/end", { method: "POST", headers: DASHBOARD });
 }
 
 const get = (path, signal) => call("GET", path, { signal });

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from core.errors import InvalidSettings
 from core.events.history import WindowShape
 from core.events.interactions import DEFAULT_EVENT_TYPES, EventTypes
+from core.records.api_keys import Scope
 from tidewise.settings.docs_page import settings_table
 from tidewise.settings.renamed import RENAMED
 from tidewise.settings.schema import Settings, load_settings
@@ -231,7 +232,7 @@ PROVIDER = {
 
 def test_an_identity_provider_has_a_client_and_lets_somebody_in() -> None:
     settings = load(**PROVIDER)
-    assert (settings.oidc.issuer, settings.oidc.granted()["ADMIN"]) == ("https://id.example.com", ("it", "owners"))
+    assert (settings.oidc.issuer, settings.oidc.granted()[Scope.ADMIN]) == ("https://id.example.com", ("it", "owners"))
     assert "hunter2" not in str(settings.masked())
 
 
