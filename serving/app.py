@@ -11,6 +11,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from core.background import BackgroundThread
 from core.records.api_keys import Scope
+from serving.http.body_budget import BodyBudget
 from serving.http.direct_routes import DirectRoutes
 from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
 from serving.http.keys import RELOAD_S, KeyRing
@@ -74,7 +75,8 @@ def create_app(services: Services) -> FastAPI:
     add_error_replies(app)
     publish(app)
     app.router.middleware_stack = DirectRoutes(app.router.middleware_stack, _frequent(app.state.router))
-    if keys:  # middleware runs in reverse order of this list
+    app.add_middleware(BodyBudget, max_bytes=services.limits.max_bodies_bytes)  # middleware runs in reverse order
+    if keys:
         app.add_middleware(KeyGuard, keys=keys, has_sign_in=services.sign_in is not None)
         if services.cors_origins:
             origins, headers = list(services.cors_origins), ["Authorization", "X-API-Key"]

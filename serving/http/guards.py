@@ -87,7 +87,9 @@ class LocalGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 403, or pass on."""
-        foreign = foreign_origin(scope["headers"]) if scope["type"] == "http" else None
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        foreign = foreign_origin(scope["headers"], is_open=_is_open(scope["path"]))
         if foreign is None:
             return await self._app(scope, receive, send)
         message = f"without an API key only this machine has access, not {foreign}; set server.api_key"

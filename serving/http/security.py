@@ -18,6 +18,7 @@ READING_POSTS = frozenset({"/v1/recommendations", "/v1/scenarios/preview"})  # P
 
 ADMIN_READS = frozenset({"/v1/audit"})
 WRITES = ("/v1/interactions", "/v1/items")  # with all paths below
+OWN_SITES = ("same-origin", "none")  # of a request by a page of this server, and by a person who typed the address
 
 
 @lru_cache(maxsize=64)  # each request names the host that it was sent to
@@ -51,16 +52,26 @@ def required_scope(method: str, path: str) -> Scope:
     return Scope.WRITE if writes else Scope.ADMIN
 
 
-def foreign_origin(headers: list[tuple[bytes, bytes]]) -> str | None:
-    """The host or web origin in raw request headers that is not this machine; None if there is none."""
-    sent = dict(headers)
-    host = sent.get(b"host", b"").decode("latin-1")
-    if host and not is_loopback(_name(host)):
-        return f"for the host {shorten(host)}"
-    origin = sent.get(b"origin", b"").decode("latin-1")
-    if origin and origin.partition("://")[2] != host:
-        return f"a page of {shorten(origin)}"
+def foreign_origin(headers: list[tuple[bytes, bytes]], *, is_open: bool = False) -> str | None:
+    """The host or web origin in raw request headers that is not this machine; None if there is none.
+
+    `is_open`: of a path without data, to which pages of other sites may link.
+    """
+    host = ""
+    for host in _values(headers, b"host"):
+        if host and not is_loopback(_name(host)):
+            return f"for the host {shorten(host)}"
+    for origin in _values(headers, b"origin"):
+        if origin.partition("://")[2] != host:
+            return f"a page of {shorten(origin)}"
+    for site in _values(headers, b"sec-fetch-site"):  # browsers send no origin with images, scripts and links
+        if site not in OWN_SITES and not is_open:
+            return f"a page of another site ({shorten(site)})"
     return None
+
+
+def _values(headers: list[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    return [value.decode("latin-1") for sent, value in headers if sent == name]
 
 
 @lru_cache(maxsize=64)

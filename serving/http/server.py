@@ -5,6 +5,7 @@ Independent of the routes.
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import ssl
@@ -18,6 +19,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from core.errors import InvalidSettings
+from serving.http.connections import Connection
 from serving.http.security import check_exposure
 
 
@@ -72,12 +74,13 @@ class Server(uvicorn.Server):
                 host=host,
                 port=port,
                 loop="uvloop",
-                http="httptools",
+                http=Connection,
                 ws="none",
                 lifespan="on",
                 log_config=None,  # logging is configured by the program
                 access_log=access_log,
                 server_header=False,
+                proxy_headers=False,  # nothing depends on a client's address
                 timeout_graceful_shutdown=grace_s,
                 timeout_keep_alive=30,
                 ssl_certfile=tls.certificate if tls else None,
@@ -106,6 +109,15 @@ class Server(uvicorn.Server):
         await super().startup(sockets=sockets)
         if self.started:
             self._on_bound(self._host, self._port)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Every second, end connections whose clients are too slow; called every tenth of a second."""
+        if not counter % 10:
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.check(now)
+        return await super().on_tick(counter)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

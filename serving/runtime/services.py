@@ -55,6 +55,7 @@ class EventLog(Protocol):
 class Limits:
     """Limits of one request and of the queues.
 
+    `max_bodies_bytes`: of all requests that are being answered.
     `max_group_events`: the most events of one transaction, over all its requests. `send_timeout_s`: how long an
     event log may take to acknowledge. `wait_timeout_s`: how long a request waits until workers have applied its events.
     `activity_period_s`: the period of a sample of `/v1/activity`.
@@ -62,6 +63,7 @@ class Limits:
 
     max_events: int = 10_000
     max_body_bytes: int = 16 * 2**20
+    max_bodies_bytes: int = 128 * 2**20
     max_n: int = 500
     max_ids: int = 1_000
     max_future_ms: int = 300_000

@@ -72,6 +72,8 @@ ELSEWHERE = {
     "a page of another site": {"Origin": "https://evil.example"},
     "a page of another port of this machine": {"Origin": "http://localhost:3000"},
     "a page without a site": {"Origin": "null"},
+    "an image in a page of another site": {"Sec-Fetch-Site": "cross-site"},
+    "a script in a page of another port": {"Sec-Fetch-Site": "same-site"},
 }
 
 
@@ -88,6 +90,19 @@ def test_without_a_key_only_this_machine_has_access(headers: dict[str, str]) -> 
 def test_loopback_hosts_and_the_own_page_have_access(host: str) -> None:
     with Api(create_app(Shop().services)) as api:
         assert api.get("/v1/status", headers={"Host": host, "Origin": f"http://{host}"}).status_code == 200
+
+
+def test_of_two_hosts_none_may_be_of_elsewhere() -> None:
+    with Api(create_app(Shop().services)) as api:
+        for hosts in (["evil.example", "localhost"], ["localhost", "evil.example"]):
+            assert api.get("/v1/status", headers=[("Host", host) for host in hosts]).status_code == 403
+
+
+def test_other_sites_may_link_to_the_dashboard_but_read_no_data_by_it() -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    with Api(create_app(Shop().services)) as api:
+        assert [api.get(path, headers=link).status_code for path in ("/", "/v1/status")] == [200, 403]
+        assert api.get("/v1/status", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 200
 
 
 def test_with_a_key_any_host_and_origin_have_access() -> None:

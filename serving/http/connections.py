@@ -1,0 +1,186 @@
+"""Connections: how much a client may send, and how slowly, before any route or key is asked.
+
+uvicorn's protocol limits neither the size of headers nor the time of a request, queues pipelined requests without
+end, takes trailers for headers, and waits for ever for a client that does not read: whoever reaches the port could use
+up memory and files. This one refuses, and closes.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections import deque
+from functools import cache
+from typing import Any
+
+import orjson
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from serving.http.replies import ALWAYS, RETRY_AFTER_S, error_body, json_reply
+
+MAX_HEAD_BYTES = 64 * 2**10  # of the request line with its headers; of trailers; of the extension of a chunk
+MAX_PIPELINED = 32  # requests that wait for the one before them; the connection ends after so many
+RECEIVING_S = 30.0  # for a request to arrive, from the connection or from its first byte on,
+MIN_BYTES_PER_S = 64 * 2**10  # and longer for a large body
+SENDING_S = 30.0  # during which a client reads nothing of its answer
+MAX_CONNECTIONS = 4_096  # of a process, if it may open twice as many files; as many again get a polite 503
+OTHER_FILES = 256  # that a process has open: database, log, models
+
+
+@cache
+def max_connections() -> int:
+    """How many connections are served at a time; from now on the process may open the files that they need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * MAX_CONNECTIONS + OTHER_FILES
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(1, (allowed - OTHER_FILES) // 2)
+
+
+async def too_many_connections(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer 503: the application of a connection above `max_connections`."""
+    body = error_body("overloaded", "there are too many connections; send this request again later")
+    headers = {"Retry-After": str(RETRY_AFTER_S), "Connection": "close"}
+    await json_reply(body, status=503, headers=headers)(scope, receive, send)
+
+
+class _Flow(FlowControl):
+    """Reads no more while pipelined requests wait."""
+
+    def __init__(self, transport: Any, pipeline: deque[Any]) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
+class Connection(HttpToolsProtocol):
+    """A connection within these limits. The server calls `check` every second."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._refusal = (400, "bad_request", "this is no valid request of HTTP/1.1")
+        self._is_refused = False  # what arrives from now on is ignored
+        self._num_unparsed = 0  # bytes since a head was complete, or a part of a body
+        self._num_received = 0  # bytes of the body
+        self._receiving_since: float | None = None  # None: nothing is awaited, or the next request on a kept connection
+        self._num_unread = 0  # bytes of answers that the client has not read
+        self._read_at = 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self.flow = _Flow(transport, self.pipeline)
+        self._receiving_since = self._read_at = self.loop.time()
+        if len(self.connections) > max_connections():
+            self.app = too_many_connections
+        if len(self.connections) > 2 * max_connections():
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived, as far as it is not too much."""
+        if self._is_refused:
+            return
+        self._num_unparsed += len(data)
+        super().data_received(data)
+        if self._num_unparsed > MAX_HEAD_BYTES:
+            self._refuse(*_too_large())
+        elif self._receiving_since is None and self._is_idle:  # line breaks before a request, which begin none
+            self._receiving_since = self.loop.time()
+
+    def on_message_begin(self) -> None:
+        """Called by the parser, as what follows."""
+        super().on_message_begin()
+        self._num_received = 0
+        self._receiving_since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """Start the request, or queue it behind those before it."""
+        if self._num_unparsed > MAX_HEAD_BYTES and _size_of(self.url, self.headers) > MAX_HEAD_BYTES:
+            self._refusal = _too_large()
+            raise ValueError
+        if len(self.pipeline) == MAX_PIPELINED:
+            self._close_after_answers()
+        if not self._is_refused:
+            super().on_headers_complete()
+        self.headers = []  # of trailers, which must not become headers of the request (RFC 9110, section 6.5.1)
+        self._num_unparsed = 0
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        self._num_unparsed = 0
+        self._num_received += len(body)
+        if not self._is_refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request has arrived."""
+        self._num_unparsed = 0
+        self._receiving_since = None
+        if not self._is_refused:
+            super().on_message_complete()
+
+    def resume_writing(self) -> None:
+        """The client has read."""
+        self._read_at = self.loop.time()
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser could not read; called by uvicorn."""
+        self._refuse(*self._refusal)
+
+    def check(self, now: float) -> None:
+        """Close the connection if its client is too slow; `now`: by the clock of the event loop."""
+        num_unread = self.transport.get_write_buffer_size()
+        if not num_unread or num_unread < self._num_unread:
+            self._read_at = now
+        self._num_unread = num_unread
+        if now - self._read_at > SENDING_S:
+            self.transport.abort()
+        if self._receiving_since is None:
+            return
+        if self.flow.read_paused:  # it waits for us
+            self._receiving_since = now
+        elif now - self._receiving_since > RECEIVING_S + self._num_received / MIN_BYTES_PER_S:
+            if self._is_idle and not self._num_unparsed:
+                self.transport.close()  # an answer would be taken for that to a request which is just being sent
+            else:
+                self._refuse(408, "timeout", "the request did not arrive in time; send it again")
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Answer with an error, and close; requests that have arrived whole are answered first."""
+        if self._is_refused:
+            return
+        if self.pipeline or not (self._is_idle or self.cycle.more_body):
+            self._close_after_answers()
+            return
+        self._is_refused = True
+        if self.cycle is None or self._is_idle or not self.cycle.response_started:
+            body = orjson.dumps(error_body(code, message))
+            headers = {**ALWAYS, "Content-Type": "application/json", "Content-Length": f"{len(body)}"}
+            lines = [f"{name}: {value}\r\n".encode() for name, value in {**headers, "Connection": "close"}.items()]
+            self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
+        self.transport.close()
+
+    def _close_after_answers(self) -> None:
+        """Answer what has arrived, and nothing more."""
+        self._is_refused = True
+        self._receiving_since = None
+        last = self.pipeline[0][0] if self.pipeline else self.cycle
+        last.keep_alive = False
+
+
+def _too_large() -> tuple[int, str, str]:
+    return 431, "too_large", f"the request line and headers are larger than {MAX_HEAD_BYTES} bytes; send less"
+
+
+def _size_of(url: bytes, headers: list[tuple[bytes, bytes]]) -> int:
+    return len(url) + sum(len(name) + len(value) + 4 for name, value in headers)

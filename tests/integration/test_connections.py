@@ -1,0 +1,200 @@
+"""Connections that send too much, too slowly or several requests at once, on a real socket."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+from serving_doubles import Shop
+
+from serving.app import create_app
+from serving.http import connections
+from serving.http.connections import MAX_HEAD_BYTES, MAX_PIPELINED
+from serving.http.server import Server
+
+KEY = "a-key-of-sixteen-characters"
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+POST = b"POST /v1/interactions HTTP/1.1\r\nHost: localhost\r\nX-API-Key: " + KEY.encode() + b"\r\n"
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    with serving() as port:
+        yield port
+
+
+@contextmanager
+def serving() -> Iterator[int]:
+    """A server with a key."""
+    bound: list[int] = []
+    up = threading.Event()
+    app = create_app(Shop().with_services(api_key=KEY))
+    server = Server(app, host="127.0.0.1", port=0, on_bound=lambda _host, port: (bound.append(port), up.set()))
+    thread = threading.Thread(target=server.run_until_stopped)
+    thread.start()
+    try:
+        assert up.wait(timeout=30)
+        yield bound[0]
+    finally:
+        server.stop()
+        thread.join(timeout=30)
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """What the server says until it closes."""
+    received = b""
+    with suppress(ConnectionResetError):  # it closes before it has read everything
+        while part := connection.recv(65536):
+            received += part
+    return received
+
+
+def exchange(port: int, request: bytes) -> bytes:
+    with connect(port) as connection:
+        with suppress(ConnectionError):  # it may be refused before it is sent
+            connection.sendall(request)
+        return all_of(connection)
+
+
+def statuses(reply: bytes) -> list[int]:
+    return [int(part[:3]) for part in reply.split(b"HTTP/1.1 ")[1:]]
+
+
+def error_of(reply: bytes) -> tuple[int, str]:
+    (status,), body = statuses(reply), reply.partition(b"\r\n\r\n")[2]
+    assert b"connection: close" in reply.lower()
+    return status, json.loads(body)["error"]["code"]
+
+
+TOO_LARGE = {
+    "one header": b"GET /health HTTP/1.1\r\nX-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n",
+    "many headers": b"GET /health HTTP/1.1\r\n" + b"X-A: aaaaaaaaaa\r\n" * (MAX_HEAD_BYTES // 16) + b"\r\n",
+    "a header without an end": b"GET /health HTTP/1.1\r\nX-A: " + b"a" * MAX_HEAD_BYTES,
+    "a path": b"GET /" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n",
+    "trailers": POST + CHUNKED + b"0\r\n" + b"X-A: aaaaaaaaaa\r\n" * MAX_HEAD_BYTES,
+    "the extension of a chunk": POST + CHUNKED + b"1;" + b"a" * 16 * MAX_HEAD_BYTES,
+    "line breaks": b"\r\n" * MAX_HEAD_BYTES,
+}
+
+
+@pytest.mark.parametrize("request_", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_more_than_a_head_may_be_is_refused(port: int, request_: bytes) -> None:
+    assert error_of(exchange(port, request_)) == (431, "too_large")
+
+
+def test_a_large_body_is_no_large_head(port: int) -> None:
+    body = b"[" + b" " * 1_000_000 + b"]"
+    reply = exchange(port, POST + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    assert statuses(reply) == [422]
+
+
+def test_trailers_are_no_headers(port: int) -> None:
+    head = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTrailer: x-api-key\r\n" + CHUNKED
+    assert statuses(exchange(port, head + b"0\r\nX-API-Key: " + KEY.encode() + b"\r\n\r\n")) == [401]
+    again = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nTrailer: x-api-key\r\n" + CHUNKED
+    trailer = b"0\r\nX-API-Key: " + KEY.encode() + b"\r\n\r\n"
+    second = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    assert statuses(exchange(port, again + trailer + second)) == [401, 401]
+
+
+def test_pipelined_requests_are_answered_in_order_up_to_a_number(port: int) -> None:
+    some = HEALTH * MAX_PIPELINED + HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    assert statuses(exchange(port, some)) == [200] * (MAX_PIPELINED + 1)
+    many = exchange(port, HEALTH * 5_000)
+    assert statuses(many) == [200] * (MAX_PIPELINED + 1)
+    assert many.lower().count(b"connection: close") == 1
+
+
+def test_garbage_behind_a_request_does_not_replace_its_answer(port: int) -> None:
+    assert statuses(exchange(port, HEALTH + b"\x00\x01 garbage\r\n\r\n")) == [200]
+    assert error_of(exchange(port, b"\x00\x01 garbage\r\n\r\n")) == (400, "bad_request")
+
+
+AMBIGUOUS = {
+    "a length and chunks": b"Content-Length: 6\r\n" + CHUNKED + b"0\r\n\r\nX",
+    "two lengths": b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}X",
+    "a signed length": b"Content-Length: +2\r\n\r\n{}",
+    "a length beyond 64 bits": b"Content-Length: 99999999999999999999999\r\n\r\n{}",
+    "chunks in other words": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a blank before the colon": b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a folded line": b"X-A: a\r\n b\r\n\r\n",
+    "a zero byte": b"X-A: a\x00b\r\n\r\n",
+    "a chunk beyond 64 bits": CHUNKED + b"fffffffffffffffff\r\nx",
+}
+
+
+@pytest.mark.parametrize("rest", AMBIGUOUS.values(), ids=AMBIGUOUS)
+def test_what_a_proxy_could_read_otherwise_is_refused(port: int, rest: bytes) -> None:
+    assert error_of(exchange(port, POST + rest)) == (400, "bad_request")
+
+
+SLOW = {
+    "a line break": b"\r\n",
+    "a part of a head": b"GET /health HTTP/1.1\r\nHo",
+    "a part of a body": POST + b"Content-Length: 100\r\n\r\n{",
+}
+
+
+@pytest.mark.parametrize("part", SLOW.values(), ids=SLOW)
+def test_a_request_that_does_not_arrive_ends_its_connection(
+    port: int, monkeypatch: pytest.MonkeyPatch, part: bytes
+) -> None:
+    monkeypatch.setattr(connections, "RECEIVING_S", 0.3)
+    assert statuses(exchange(port, part))[-1] == 408
+
+
+def test_a_connection_without_a_request_is_closed_without_an_answer(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "RECEIVING_S", 0.3)
+    assert exchange(port, b"") == b""
+    assert statuses(exchange(port, b"POST /nowhere HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")) == [401]
+
+
+def test_requests_are_not_late_that_wait_for_an_answer_or_come_on_a_kept_connection(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "RECEIVING_S", 0.3)
+    with connect(port) as connection:
+        for _ in range(2):
+            connection.sendall(HEALTH)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            time.sleep(1.5)  # longer than a request may take, shorter than a connection is kept
+
+
+def test_a_client_that_reads_nothing_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "SENDING_S", 0.3)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * MAX_PIPELINED)
+        connection.settimeout(30)
+        time.sleep(3)
+        assert len(statuses(all_of(connection))) < MAX_PIPELINED
+
+
+def test_too_many_connections_are_refused_politely_and_then_at_once(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "max_connections", lambda: 2)
+    kept = [connect(port) for _ in range(2)]
+    for connection in kept:
+        connection.sendall(HEALTH)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+    reply = exchange(port, HEALTH)
+    assert error_of(reply) == (503, "overloaded")
+    assert b"retry-after: 1\r\n" in reply.lower()
+    waiting = [connect(port) for _ in range(2)]
+    assert exchange(port, b"") == b""
+    for connection in (*kept, *waiting):
+        connection.close()
+    deadline_s = time.monotonic() + 30
+    while not exchange(port, HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200"):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
