@@ -11,6 +11,7 @@ from core.catalogue.items import Catalogue, Item
 from core.clock import ManualClock
 from core.ingestion.sources import RequestSource
 from core.manage import save_items
+from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
@@ -62,6 +63,7 @@ class Shop:
             shape=SHAPE,
             vectors=self.vectors,
             users=UserSnapshots(max_mib=1),
+            lists=KeptLists(max_mib=1),
             include_uncatalogued=include_uncatalogued,
         )
 

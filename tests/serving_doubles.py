@@ -26,6 +26,7 @@ from core.interests.user_interest import Interests
 from core.manage import save_items
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItems
+from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.recommendation.user_vectors.user_snapshots import UserSnapshots
@@ -127,6 +128,7 @@ class Shop:
             shape=SHAPE,
             vectors=VectorCache(max_mib=1),
             users=UserSnapshots(max_mib=1),
+            lists=KeptLists(max_mib=1),
             segments=segments.conditions,
         )
         sampler = DriftSampler(window_codes=TYPES.flagged("window"), samples_per_minute=60)

@@ -31,6 +31,7 @@ from core.ports.encoder import ModelBundle
 from core.ports.index import ItemIndex
 from core.ports.metadata import Secret
 from core.ports.store import Store
+from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
@@ -176,7 +177,7 @@ def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
 def _recommenders(
     settings: Settings, store: Store, clock: Clock, segments: CurrentSegments
 ) -> Callable[[Callable[[], ServingSnapshot]], Recommender]:
-    """Makes the recommender of a source of snapshots; all of them share their caches."""
+    """Makes the recommender of a source of snapshots; all of them share the users and their vectors."""
     types, shape = settings.event_types(), settings.window_shape()
     vectors, users = VectorCache(max_mib=settings.cache.vectors_mib), UserSnapshots(max_mib=settings.cache.users_mib)
 
@@ -189,6 +190,7 @@ def _recommenders(
             shape=shape,
             vectors=vectors,
             users=users,
+            lists=KeptLists(max_mib=settings.cache.lists_mib),
             include_uncatalogued=settings.items.catalogue == "none",
             shared=settings.shares_vectors,
             segments=segments.conditions,

@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.scale.catalogue import BUCKETS
 from core.catalogue.attributes import Between, Condition
 from core.catalogue.filters import Filter
+from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from core.recommendation.snapshots.snapshot import ServingSnapshot
@@ -55,6 +56,7 @@ def _recommender(system: System, snapshot: ServingSnapshot) -> Recommender:
         shape=system.shape,
         vectors=VectorCache(max_mib=CACHE_MIB),
         users=UserSnapshots(max_mib=CACHE_MIB),
+        lists=KeptLists(max_mib=CACHE_MIB),
     )
 
 

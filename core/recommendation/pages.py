@@ -17,6 +17,7 @@ from core.recommendation.ranking.selection import Pick, allowed_rows, best, name
 from core.recommendation.requests import (
     MAX_LIST,
     ItemReason,
+    RankedList,
     RecommendationRequest,
     RecommendationResult,
     RestOfList,
@@ -94,15 +95,12 @@ def next_page(
         ScoredItem(*items.name(row), None, ItemReason(kind) if kind else None, propensity=propensity)
         for row, kind, propensity in zip(rows[places].tolist(), kinds, rest.propensities[places].tolist(), strict=True)
     )
+    later = rest.after(int(places[-1]) + 1) if len(page) == request.n else None
     return RecommendationResult(
         new_recommendation_id(items.now_ms),
-        page,
-        rest.source,
-        rest.reason,
+        RankedList(page, rest.source, rest.reason, rest.model_version, later),
         items.now_ms,
-        rest.model_version,
         seq,
         scenario=rest.scenario,
         arm=rest.arm,
-        rest=rest.after(int(places[-1]) + 1) if len(page) == request.n else None,
     )

@@ -15,25 +15,27 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.catalogue.filters import Filter
-from core.catalogue.items import Catalogue
 from core.clock import Clock
 from core.errors import NotFound
 from core.events.hidden_items import NO_KEYS, HiddenItems
-from core.events.history import EMPTY_HISTORY, EMPTY_WINDOW, History, Window, WindowShape, append
+from core.events.history import EMPTY_HISTORY, EMPTY_WINDOW, History, WindowShape
 from core.events.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.explained_items import explained
+from core.recommendation.kept_lists import KeptLists, Moment, WantedList
 from core.recommendation.pages import Selected, next_page, select
 from core.recommendation.ranking.choice import by_model, ranker_of, without_model
 from core.recommendation.ranking.rankers import PopularityRanker, Ranker, RecencyRanker, SimilarityRanker
 from core.recommendation.ranking.selection import scored
 from core.recommendation.ranking.shared_products import with_products
 from core.recommendation.requests import (
+    RankedList,
     RecommendationRequest,
     RecommendationResult,
     RestOfList,
     SessionEvent,
 )
+from core.recommendation.sessions import continued, session_history
 from core.recommendation.snapshots.current_items import CurrentItems
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.recommendation.trends import Trends
@@ -54,6 +56,7 @@ DISLIKED, NOT_YET_READ = "disliked by the user", "changed a moment ago"
 class _Asked(NamedTuple):
     """A request of a user at its moment. `hidden`: keys of the items that are no answers because of the events."""
 
+    user_id: str
     snapshot: ServingSnapshot
     request: RecommendationRequest
     items: CurrentItems
@@ -74,7 +77,7 @@ class _Asked(NamedTuple):
 
 
 class Recommender:
-    """Computes recommendations. Thread-safe; its only state is a cache of users and their vectors."""
+    """Computes recommendations. Thread-safe; its only state is caches of users, vectors and lists."""
 
     def __init__(
         self,
@@ -86,6 +89,7 @@ class Recommender:
         shape: WindowShape,
         vectors: VectorCache,
         users: UserSnapshots,
+        lists: KeptLists,
         include_uncatalogued: bool = False,
         shared: bool = False,
         random: RandomSource = DEFAULT_RANDOM,
@@ -101,6 +105,7 @@ class Recommender:
         self._hidden_items = {seen: HiddenItems(types, exclude_seen=seen) for seen in (False, True)}
         self._shape = shape
         self._users = users
+        self._lists = lists
         self._encoder = UserEncoder(store, cache=vectors, shared=shared)
         self._include_uncatalogued = include_uncatalogued
         self._random = random
@@ -116,8 +121,9 @@ class Recommender:
         serving = self._snapshots()
         with self._store.read(snapshot=False) as read:
             asked = [self._asked(read, serving, user_id, request) for user_id, request in wanted]
-            rankers = with_products(self._rankers_for(read, asked))
-            return [self._answered(one, ranker) for one, ranker in zip(asked, rankers, strict=True)]
+            queries = self._queries_of(read, asked)
+            ranked = self._lists_of(serving, asked, queries)
+            return [_answered(one, ranked_list) for one, ranked_list in zip(asked, ranked, strict=True)]
 
     def recommend_session(
         self, events: Sequence[SessionEvent], request: RecommendationRequest, *, user_id: str | None = None
@@ -132,8 +138,8 @@ class Recommender:
             items, user = self._read_user(read, snapshot, user_id, request, now_ms)
             request = self._for_user(read, request, user_id)
             state, hidden = _parts(user)
-            session = _session(items, events)
-            history = _continued(state.window if state else EMPTY_WINDOW, session, self._shape)
+            session = session_history(items, events)
+            history = continued(state.window if state else EMPTY_WINDOW, session, self._shape)
             gap_ms = _gap_ms(now_ms, history)
             if request.exclude_seen:
                 hidden = np.union1d(hidden, session.items)
@@ -150,7 +156,7 @@ class Recommender:
             if request.explain:
                 selected = selected._replace(items=explained(items, snapshot, selected.items, history, hidden, now_ms))
         seq = state.seq if state else None
-        return _answer(snapshot.catalogue, ranker, request, selected, now_ms, seq=seq, gap_ms=gap_ms)
+        return _answer(_ranked_list(items, ranker, selected), request, now_ms, seq=seq, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
         """These items ranked for a user. `excluded` says of the other ones why they cannot be shown."""
@@ -160,7 +166,8 @@ class Recommender:
         with self._store.read(snapshot=False) as read:
             asked = self._asked(read, snapshot, user_id, request)
             items, disliked, now_ms = asked.items, asked.hidden, asked.items.now_ms
-            [ranker] = self._rankers_for(read, [asked._replace(hidden=NO_KEYS)])
+            [query] = self._queries_of(read, [asked])
+            ranker = ranker_of(snapshot, asked.state, NO_KEYS, query)
             rows = rows[rows >= 0]
             rows = rows[snapshot.catalogue.listed_at(now_ms)[rows] & ~np.isin(snapshot.catalogue.keys[rows], disliked)]
             rows = rows[items.listed(rows)]
@@ -171,16 +178,8 @@ class Recommender:
             reasons = items.exclusions([item_id for item_id in distinct if item_id not in shown])
         own = {item_id: DISLIKED for item_id in snapshot.catalogue.ids_of(disliked)}
         excluded = {item_id: reason or own.get(item_id, NOT_YET_READ) for item_id, reason in reasons.items()}
-        return _answer(
-            snapshot.catalogue,
-            ranker,
-            request,
-            Selected(ranked),
-            now_ms,
-            seq=asked.seq,
-            gap_ms=asked.gap_ms,
-            excluded=excluded,
-        )
+        answered = _ranked_list(items, ranker, Selected(ranked))
+        return _answer(answered, request, now_ms, seq=asked.seq, gap_ms=asked.gap_ms, excluded=excluded)
 
     def next_page(self, rest: RestOfList, n: int, *, user_id: str | None = None) -> RecommendationResult:
         """The next n items of a list, without those that the user has seen or disliked meanwhile."""
@@ -282,18 +281,33 @@ class Recommender:
             items = self._current(read, snapshot, read.items.revision(), now_ms)
             request = self._for_user(read, request, None)
             selected = select(request, items, snapshot, ranker, hidden=NO_KEYS, random=self._random, among=among)
-        return _answer(snapshot.catalogue, ranker, request, selected, now_ms)
+        return _answer(_ranked_list(items, ranker, selected), request, now_ms)
 
     def _asked(
         self, read: ReadTransaction, serving: ServingSnapshot, user_id: str, request: RecommendationRequest
     ) -> _Asked:
         snapshot, request = _pinned(serving, request)
         items, user = self._read_user(read, snapshot, user_id, request, self._now_ms(request))
-        return _Asked(snapshot, self._for_user(read, request, user_id), items, *_parts(user))
+        return _Asked(user_id, snapshot, self._for_user(read, request, user_id), items, *_parts(user))
 
-    def _rankers_for(self, read: ReadTransaction, asked: Sequence[_Asked]) -> list[Ranker]:
-        queries = zip(asked, self._queries_of(read, asked), strict=True)
-        return [ranker_of(one.snapshot, one.state, one.hidden, query) for one, query in queries]
+    def _lists_of(
+        self, serving: ServingSnapshot, asked: Sequence[_Asked], queries: Sequence[FloatArray | None]
+    ) -> list[RankedList]:
+        """The list of each request: a kept one, where nothing changed that it depends on."""
+        moments = [Moment.of(serving, one.items) for one in asked]
+        wanted = [
+            WantedList(one.user_id, one.request, one.state, query) for one, query in zip(asked, queries, strict=True)
+        ]
+        kept = [self._lists.find(moment, one) for moment, one in zip(moments, wanted, strict=True)]
+        ranked = {place: one for place, one in enumerate(kept) if one is not None}
+        new = [place for place in range(len(asked)) if place not in ranked]
+        rankers = [
+            ranker_of(asked[place].snapshot, asked[place].state, asked[place].hidden, queries[place]) for place in new
+        ]
+        for place, ranker in zip(new, with_products(rankers), strict=True):
+            ranked[place] = self._ranked(asked[place], ranker)
+            self._lists.keep(moments[place], wanted[place], ranked[place])
+        return [ranked[place] for place in range(len(asked))]
 
     def _queries_of(self, read: ReadTransaction, asked: Sequence[_Asked]) -> list[FloatArray | None]:
         """(D,) the query of each user whom a model serves; those of one model are encoded together."""
@@ -311,13 +325,13 @@ class Recommender:
                 queries[place] = query
         return queries
 
-    def _answered(self, asked: _Asked, ranker: Ranker) -> RecommendationResult:
-        snapshot, request, items, _, hidden = asked
+    def _ranked(self, asked: _Asked, ranker: Ranker) -> RankedList:
+        _, snapshot, request, items, _, hidden = asked
         selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
         if request.explain:
             shown = explained(items, snapshot, selected.items, asked.history, hidden, items.now_ms)
             selected = selected._replace(items=shown)
-        return _answer(snapshot.catalogue, ranker, request, selected, items.now_ms, seq=asked.seq, gap_ms=asked.gap_ms)
+        return _ranked_list(items, ranker, selected)
 
     def _now_ms(self, request: RecommendationRequest) -> int:
         """The time of the answer."""
@@ -340,56 +354,38 @@ def _gap_ms(now_ms: int, history: History) -> int | None:
     return max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
 
-def _session(items: CurrentItems, events: Sequence[SessionEvent]) -> History:
-    """The events of a session by time; an unknown item has key -1."""
-    ordered = sorted(events, key=lambda event: event.time_ms)
-    rows = items.catalogue.rows_of_ids([event.item_id for event in ordered])
-    new = sorted({event.item_id for event, row in zip(ordered, rows.tolist(), strict=True) if row < 0})
-    stored = items.read.items.by_id(new) if new else {}
-    keys = [
-        int(items.catalogue.keys[row]) if row >= 0 else stored[event.item_id].key if event.item_id in stored else -1
-        for event, row in zip(ordered, rows.tolist(), strict=True)
-    ]
-    return History(np.array(keys, np.int64), np.array([event.time_ms for event in ordered], np.int64))
-
-
-def _continued(window: Window, session: History, shape: WindowShape) -> History:
-    """A window with a session appended; earlier times of the session are raised to that of the window's last event."""
-    times_ms = session.times_ms if window.last_time_ms is None else np.maximum(session.times_ms, window.last_time_ms)
-    return append(window, session.items, times_ms, shape).history
-
-
 def _trend_reason(since_ms: int | None) -> str:
     if since_ms is None:
         return "no trend is known yet"
     return f"gains since {minute_text(since_ms)} UTC, compared with all time before"
 
 
+def _ranked_list(items: CurrentItems, ranker: Ranker, selected: Selected) -> RankedList:
+    has_items = bool(selected.items) or items.catalogue.listed_at(items.now_ms).any()
+    reason = ranker.reason if has_items else NOTHING_LISTED
+    return RankedList(selected.items, ranker.source, reason, ranker.version, selected.rest)
+
+
+def _answered(asked: _Asked, ranked: RankedList) -> RecommendationResult:
+    return _answer(ranked, asked.request, asked.items.now_ms, seq=asked.seq, gap_ms=asked.gap_ms)
+
+
 def _answer(
-    catalogue: Catalogue,
-    ranker: Ranker,
+    ranked: RankedList,
     request: RecommendationRequest,
-    selected: Selected,
     now_ms: int,
     *,
     seq: int | None = None,
     gap_ms: int | None = None,
     excluded: Mapping[str, str] | None = None,
 ) -> RecommendationResult:
-    new_id = new_recommendation_id(now_ms)
-    items = selected.items
-    reason = ranker.reason if items or catalogue.listed_at(now_ms).any() else NOTHING_LISTED
     return RecommendationResult(
-        new_id,
-        items,
-        ranker.source,
-        reason,
+        new_recommendation_id(now_ms),
+        ranked,
         now_ms,
-        ranker.version,
         seq,
         gap_ms,
         excluded or {},
         scenario=request.scenario.name if request.scenario else "",
         arm=request.arm,
-        rest=selected.rest,
     )

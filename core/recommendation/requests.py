@@ -90,28 +90,62 @@ class RestOfList:
         return replace(self, keys=keys, kinds=kinds, propensities=propensities)
 
 
-@dataclass(frozen=True, slots=True)
-class RecommendationResult:
-    """A ranked list of items and how it was computed.
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class RankedList:
+    """Ranked items and how they were ranked; several answers may share one.
 
-    `reason`: why this source was used. `gap_ms`: from the user's last event to `now_ms` (0 if `at` lies before it),
-    None without a history. `excluded`: requested items that cannot be shown, each with the reason. `scenario`: its
-    name, "" without one. `arm`: as "experiment/arm", "" without one.
-    `rest`: what the next pages show, where they were asked for.
+    `reason`: why this source was used. `rest`: what the next pages show, where they were asked for.
     """
 
-    recommendation_id: str
     items: tuple[ScoredItem, ...]
     source: RankingSource
     reason: str
-    now_ms: int
     model_version: str | None = None
+    rest: RestOfList | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RecommendationResult:
+    """One answer: a ranked list at a time.
+
+    `gap_ms`: from the user's last event to `now_ms` (0 if `at` lies before it), None without a history. `excluded`:
+    requested items that cannot be shown, each with the reason. `scenario`: its name, "" without one. `arm`: as
+    "experiment/arm", "" without one.
+    """
+
+    recommendation_id: str
+    ranked: RankedList
+    now_ms: int
     user_seq: int | None = None
     gap_ms: int | None = None
     excluded: Mapping[str, str] = field(default_factory=dict)
     scenario: str = ""
     arm: str = ""
-    rest: RestOfList | None = None
+
+    @property
+    def items(self) -> tuple[ScoredItem, ...]:
+        """Best first."""
+        return self.ranked.items
+
+    @property
+    def source(self) -> RankingSource:
+        """What ranked."""
+        return self.ranked.source
+
+    @property
+    def reason(self) -> str:
+        """Why this source was used."""
+        return self.ranked.reason
+
+    @property
+    def model_version(self) -> str | None:
+        """The model that ranked, if one did."""
+        return self.ranked.model_version
+
+    @property
+    def rest(self) -> RestOfList | None:
+        """What the next pages show."""
+        return self.ranked.rest
 
     @property
     def propensities(self) -> tuple[float, ...] | None:

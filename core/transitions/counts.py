@@ -40,6 +40,7 @@ class TransitionCounts:
     def __init__(self, rules: CountRules | None = None) -> None:
         self.rules = rules or CountRules()
         self.position: dict[int, int] = {}  # of the log, up to which transitions are counted
+        self.num_changes = 0  # while it is the same, so are the counts
         self._origin_week: int | None = None
         self._newest_week = 0
         self._followers = NeighbourCounts(max_neighbours=self.rules.max_neighbours)
@@ -69,6 +70,7 @@ class TransitionCounts:
         smallest = SMALLEST / self._to_present
         self._followers.add(pairs, smallest=smallest)
         self._predecessors.add(Pairs(pairs.neighbours, pairs.items, pairs.weights), smallest=smallest)
+        self.num_changes += 1
 
     def after(self, item_key: int) -> Neighbours:
         """The strongest followers of an item, by decayed counts in present units."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from core.errors import InvalidInput
 from core.events.interactions import check_id, check_time_ms, shorten
 from core.recommendation.cursors import encode_cursor
-from core.recommendation.requests import RecommendationRequest, RecommendationResult, SessionEvent
+from core.recommendation.requests import RankedList, RecommendationRequest, RecommendationResult, SessionEvent
 from core.records.outcomes import Answer, Origin
 from serving.http.replies import encoded_reply
 from serving.http.requests import (
@@ -40,6 +41,7 @@ class RecommendationRoutes:
         self._engine = engine
         self._services = engine.services
         self._recommender = engine.services.recommender
+        self._items: WeakKeyDictionary[RankedList, bytes] = WeakKeyDictionary()
 
     def register(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -183,10 +185,18 @@ class RecommendationRoutes:
             self._engine.metrics.count_recommendation(list_name, answer.source)
         if request.record and request.at_ms is None:
             self._services.answers.add(_recorded(answer, about.get("user_id"), list_name))
-        content = about | schemas.recommendations_out(answer, self._age_ms(answer, request.at_ms))
+        age_ms = self._age_ms(answer, request.at_ms)
+        content = about | schemas.recommendations_out(answer, age_ms, items=orjson.Fragment(self._items_of(answer)))
         if request.pages_of:
             content["next"] = answer.rest and encode_cursor(answer.rest, self._services.cursor_key)
         return content
+
+    def _items_of(self, answer: RecommendationResult) -> bytes:
+        """The items as JSON, made once for all answers that share a list."""
+        encoded = self._items.get(answer.ranked)
+        if encoded is None:
+            encoded = self._items[answer.ranked] = orjson.dumps(schemas.items_out(answer))
+        return encoded
 
     def _age_ms(self, answer: RecommendationResult, at_ms: int | None) -> int | None:
         """The age of the newest event that an answer knows, whatever `at` the request has."""

@@ -129,11 +129,11 @@ class RankIn(Schema):
     at: int | None = None
 
 
-def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dict[str, object]:
-    """An answer as `RecommendationsOut`."""
+def recommendations_out(answer: RecommendationResult, age_ms: int | None, *, items: object = None) -> dict[str, object]:
+    """An answer as `RecommendationsOut`. `items`: those of `items_out`, if they are made already."""
     return {
         "recommendation_id": answer.recommendation_id,
-        "items": [_item(item, in_scenario=bool(answer.scenario)) for item in answer.items],
+        "items": items_out(answer) if items is None else items,
         "source": answer.source,
         "reason": answer.reason,
         "model_version": answer.model_version,
@@ -145,6 +145,11 @@ def recommendations_out(answer: RecommendationResult, age_ms: int | None) -> dic
         **({"scenario": answer.scenario} if answer.scenario else {}),
         **({"arm": answer.arm} if answer.arm else {}),
     }
+
+
+def items_out(answer: RecommendationResult) -> list[dict[str, object]]:
+    """The items of an answer, each as `RecommendedItem`."""
+    return [_item(item, in_scenario=bool(answer.scenario)) for item in answer.items]
 
 
 def _item(item: ScoredItem, *, in_scenario: bool) -> dict[str, object]:

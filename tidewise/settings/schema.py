@@ -190,6 +190,8 @@ class CacheSettings(Section):
     """The size in MiB of a process's cache of user vectors."""
     users_mib: Count = 32
     """The size in MiB of a process's cache of users' windows and excluded items."""
+    lists_mib: Count = 32
+    """The size in MiB of a process's cache of lists, which are kept while nothing changes that they depend on."""
     states_mib: Count = 256
     """The size in MiB of a process's cache of the encoder's incremental state by user."""
     import_mib: Count = 512

@@ -43,6 +43,15 @@ class ServingSnapshot:
             return self
         return self.arms.get(version)
 
+    def shares_all(self, other: ServingSnapshot) -> bool:
+        """Whether everything is the same object in both."""
+        one, two = ((s.catalogue, s.popularity, s.model, s.counts, s.values) for s in (self, other))
+        return (
+            all(part is same for part, same in zip(one, two, strict=True))
+            and self.arms.keys() == other.arms.keys()
+            and all(arm.shares_all(other.arms[version]) for version, arm in self.arms.items())
+        )
+
     @property
     def blend(self) -> Blend | None:
         """The weights that rank; None where the encoder ranks alone."""

@@ -152,6 +152,8 @@ class SnapshotManager:
         is_same = old is not None and not counted and popularity is old.popularity
         snapshot = _with_values(snapshot, self._values, old if adopted is None else None, is_same=is_same)
         snapshot = replace(snapshot, arms=self._arm_snapshots(snapshot, old, is_same=is_same))
+        if self._snapshot is not None and snapshot.shares_all(self._snapshot):
+            return False
         if old is not None and model is not None and (old.model is None or old.model.version != model.version):
             self.before_switch(snapshot)
         changed = changed or self._snapshot is None

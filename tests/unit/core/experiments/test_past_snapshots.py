@@ -11,6 +11,7 @@ from domain_shop import Shop, names
 from core.blending.blend import COUNTS_BLEND
 from core.experiments.past_snapshots import PastSnapshots
 from core.popularity import DEFAULT_HALF_LIFE_MS
+from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, SessionEvent
 from core.recommendation.snapshots.snapshot import ServingSnapshot
@@ -30,6 +31,7 @@ def ranked_on(shop: Shop, snapshot: ServingSnapshot) -> list[str]:
         shape=SHAPE,
         vectors=shop.vectors,
         users=UserSnapshots(max_mib=1),
+        lists=KeptLists(max_mib=1),
     )
     return names(recommender.recommend_session(SESSION, REQUEST))
 

@@ -30,6 +30,7 @@ from core.catalogue.items import Catalogue, Item
 from core.clock import ManualClock
 from core.events.history import History
 from core.ingestion.sources import RequestSource
+from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
@@ -131,6 +132,7 @@ def process(
         shape=SHAPE,
         vectors=VectorCache(max_mib=1),
         users=UserSnapshots(max_mib=1),
+        lists=KeptLists(max_mib=1),
         include_uncatalogued=include_uncatalogued,
     )
     return snapshots, recommender

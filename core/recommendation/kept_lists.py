@@ -1,0 +1,129 @@
+"""Kept lists: the lists of users' last answers, for as long as all that they were computed from is the same.
+
+A list depends on the request, the serving snapshot, the transition counts, the items that are listed at the time, and
+the user: the sequence of the events and the query, in which the gap to now counts in steps. All of it is compared, so a
+kept list is exactly the one that would be computed again. While events arrive the snapshot changes once a second, and
+no list of an older one is kept.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable
+from threading import Lock
+from typing import NamedTuple
+
+import numpy as np
+
+from core.arrays import BoolArray, FloatArray
+from core.recommendation.requests import RankedList, RecommendationRequest
+from core.recommendation.snapshots.current_items import CurrentItems
+from core.recommendation.snapshots.snapshot import ServingSnapshot
+from core.records.stored import UserState
+
+ENTRY_OVERHEAD_BYTES = 1_200  # the key, the records and the query of 128 dimensions; measured with tracemalloc
+ITEM_BYTES = 900  # an item with its reason and shares
+
+
+class Moment(NamedTuple):
+    """What the lists of all users depend on.
+
+    `num_changes`: of the counts, which follow events within a snapshot; `listed`: (N,) the rows that are listed now.
+    """
+
+    snapshot: ServingSnapshot
+    num_changes: int
+    listed: BoolArray
+
+    @classmethod
+    def of(cls, snapshot: ServingSnapshot, items: CurrentItems) -> Moment | None:
+        """Of a snapshot at the moment of a request; None where items have changed since it was built."""
+        if items.revision != snapshot.catalogue.revision:
+            return None
+        num_changes = snapshot.counts.num_changes if snapshot.counts else 0
+        return cls(snapshot, num_changes, snapshot.catalogue.listed_at(items.now_ms))
+
+    def is_same(self, other: Moment) -> bool:
+        """Whether every list would be the same."""
+        is_same_snapshot = self.snapshot is other.snapshot and self.num_changes == other.num_changes
+        return is_same_snapshot and self.listed is other.listed
+
+
+class WantedList(NamedTuple):
+    """A request of a user. `state`: None for an unknown one; `query`: (D,), None without a history or a model."""
+
+    user_id: str
+    request: RecommendationRequest
+    state: UserState | None
+    query: FloatArray | None
+
+    def key(self) -> Hashable:
+        """What names the list; None where it is drawn, or depends on more than its moment. Unknown users share it."""
+        request, scenario = self.request, self.request.scenario
+        if request.at_ms is not None or request.explain or request.pages_of:
+            return None
+        if scenario is not None and (scenario.exploration is not None or scenario.max_age_ms is not None):
+            return None
+        filters = request.category, request.where, tuple(request.exclude), request.exclude_seen
+        return self.user_id if self.state else "", request.n, filters, request.reasons, request.model, scenario
+
+    def is_same(self, other: WantedList) -> bool:
+        """Whether the same list would be computed, given the same key and moment."""
+        one, two = self.query, other.query
+        if one is None or two is None:
+            return one is two and _sequence(self.state) == _sequence(other.state)
+        return _sequence(self.state) == _sequence(other.state) and np.array_equal(one, two)
+
+
+class _Entry(NamedTuple):
+    wanted: WantedList
+    ranked: RankedList
+
+
+class KeptLists:
+    """The most recently asked lists of one moment, bounded in bytes; thread-safe."""
+
+    def __init__(self, *, max_mib: float) -> None:
+        self._max_bytes = int(max_mib * 2**20)
+        self._bytes = 0
+        self._moment: Moment | None = None
+        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def find(self, moment: Moment | None, wanted: WantedList) -> RankedList | None:
+        """The list at this moment; None where it is not kept."""
+        key = wanted.key()
+        with self._lock:
+            if key is None or moment is None or self._moment is None or not self._moment.is_same(moment):
+                return None
+            entry = self._entries.get(key)
+            if entry is None or not entry.wanted.is_same(wanted):
+                return None
+            self._entries.move_to_end(key)
+            return entry.ranked
+
+    def keep(self, moment: Moment | None, wanted: WantedList, ranked: RankedList) -> None:
+        """Keep a list that was computed at this moment."""
+        key = wanted.key()
+        if key is None or moment is None:
+            return
+        with self._lock:
+            if self._moment is None or not self._moment.is_same(moment):
+                self._moment, self._bytes = moment, 0
+                self._entries.clear()
+            old = self._entries.pop(key, None)
+            self._entries[key] = new = _Entry(wanted, ranked)
+            self._bytes += _size(new) - (_size(old) if old else 0)
+            while self._bytes > self._max_bytes:
+                self._bytes -= _size(self._entries.popitem(last=False)[1])
+
+
+def _sequence(state: UserState | None) -> tuple[int, int]:
+    return (state.key, state.seq) if state else (-1, -1)
+
+
+def _size(entry: _Entry) -> int:
+    return ENTRY_OVERHEAD_BYTES + ITEM_BYTES * len(entry.ranked.items)

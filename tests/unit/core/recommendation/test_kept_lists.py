@@ -1,0 +1,167 @@
+"""Kept lists: computed once while nothing changes that they depend on, and always what would be computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from domain_doubles import NOW_MS, SHAPE, TYPES
+from domain_shop import ALL, Shop
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.blending.blend import Blend
+from core.catalogue.availability import Availability
+from core.catalogue.items import Item
+from core.recommendation.kept_lists import KeptLists
+from core.recommendation.recommender import Recommender
+from core.recommendation.requests import RecommendationRequest, ScoredItem
+from core.recommendation.user_vectors.user_snapshots import UserSnapshots
+from core.recommendation.user_vectors.vector_cache import VectorCache
+from core.scenarios.scenario import Exploration, Scenario
+
+BLEND = Blend(encoder=0.1, forward=1.0, backward=0.5, recent=0.2, lasting=0.1, events=-0.3)
+LIMIT_MS = NOW_MS + 150_000
+
+
+def shop() -> Shop:
+    """ann and bob have had items; "f" is available until `LIMIT_MS`."""
+    opened = Shop(blend=BLEND, counts=True)
+    opened.catalogue(Item("f", title="F", availability=Availability(None, LIMIT_MS, None)))
+    for second, (user_id, item_id) in enumerate([("ann", "a"), ("bob", "a"), ("bob", "c"), ("ann", "b")]):
+        opened.had(item_id, second, user_id=user_id)
+    opened.snapshots.refresh()
+    return opened
+
+
+def ask(opened: Shop, request: RecommendationRequest = ALL, user_id: str = "ann") -> tuple[ScoredItem, ...]:
+    return opened.recommender.recommend(user_id, request).items
+
+
+def test_a_list_is_computed_once_while_nothing_changes() -> None:
+    opened = shop()
+    first = ask(opened)
+    opened.snapshots.refresh()
+    assert ask(opened) is first
+    assert ask(opened, replace(ALL, record=False)) is first
+
+
+def test_each_answer_has_an_id_and_a_time_of_its_own() -> None:
+    opened = shop()
+    opened.clock.advance(by_ms=1)
+    answers = [opened.recommender.recommend("nobody", ALL) for _ in range(2)]
+    opened.clock.advance(by_ms=1)
+    answers.append(opened.recommender.recommend("nobody", ALL))
+    assert len({answer.recommendation_id for answer in answers}) == 3
+    assert answers[2].now_ms == answers[1].now_ms + 1
+    assert answers[2].items is answers[0].items
+
+
+CHANGES: dict[str, Callable[[Shop], object]] = {
+    "an event of the user": lambda opened: opened.had("c", 20),
+    "an event of another user": lambda opened: opened.had("d", 20, user_id="bob"),
+    "a hidden item": lambda opened: opened.catalogue(Item("e", title="E", hidden=True)),
+    "another title": lambda opened: opened.catalogue(Item("e", title="new")),
+    "a longer gap to now": lambda opened: opened.clock.advance(by_ms=1_000),
+    "an item whose time is over": lambda opened: opened.clock.advance(by_ms=LIMIT_MS - opened.clock.now_ms()),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_is_in_the_next_list(change: Callable[[Shop], object]) -> None:
+    opened = shop()
+    before = ask(opened)
+    change(opened)
+    opened.snapshots.refresh()
+    after = ask(opened)
+    assert after is not before
+    assert after == ask(afresh(opened))
+
+
+def test_lists_of_other_requests_and_users_are_their_own() -> None:
+    opened = shop()
+    requests = [
+        ALL,
+        replace(ALL, n=2),
+        replace(ALL, category="early"),
+        replace(ALL, exclude=["c"]),
+        replace(ALL, reasons=False),
+    ]
+    lists = [ask(opened, request) for request in requests] + [ask(opened, ALL, "bob")]
+    again = [ask(opened, request) for request in requests] + [ask(opened, ALL, "bob")]
+    assert len({id(items) for items in lists}) == len(lists)
+    assert all(one is two for one, two in zip(lists, again, strict=True))
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        replace(ALL, scenario=Scenario("home", exploration=Exploration(0.5))),
+        replace(ALL, scenario=Scenario("new", max_age_ms=10**12)),
+        replace(ALL, at_ms=NOW_MS + 50_000),
+        replace(ALL, explain=True),
+    ],
+    ids=["drawn", "by age", "at another time", "explained"],
+)
+def test_a_list_that_depends_on_more_is_computed_each_time(request_: RecommendationRequest) -> None:
+    opened = shop()
+    assert ask(opened, request_) is not ask(opened, request_)
+
+
+def test_the_least_recently_asked_lists_make_room() -> None:
+    opened = shop()
+    lists = KeptLists(max_mib=3.5 * (1_200 + 6 * 900) / 2**20)  # room for three
+    recommender = afresh(opened, lists).recommender
+    kept = [recommender.recommend(user_id, ALL).items for user_id in ("ann", "bob", "nobody")]
+    recommender.recommend("ann", ALL)
+    recommender.recommend("ann", replace(ALL, n=19))
+    assert len(lists) == 3
+    assert recommender.recommend("ann", ALL).items is kept[0]
+    assert recommender.recommend("bob", ALL).items is not kept[1]
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("event"), st.sampled_from(["ann", "bob", "cy"]), st.sampled_from("abcdef")),
+        st.tuples(st.just("item"), st.sampled_from("abcdef"), st.booleans()),
+        st.tuples(st.just("time"), st.sampled_from([1, 1_000, 60_000]), st.none()),
+        st.tuples(st.just("refresh"), st.none(), st.none()),
+    ),
+    max_size=8,
+)
+
+
+@given(STEPS)
+def test_a_kept_list_is_the_one_that_would_be_computed_again(steps: list[tuple[str, str, str]]) -> None:
+    opened = shop()
+    computing = afresh(opened)
+    for second, (kind, one, two) in enumerate(steps, start=20):
+        if kind == "event":
+            opened.had(two, second, user_id=one)
+        elif kind == "item":
+            opened.catalogue(Item(one, title=one.upper(), hidden=bool(two)))
+        elif kind == "time":
+            opened.clock.advance(by_ms=int(one))
+        else:
+            opened.snapshots.refresh()
+        for user_id in ("ann", "bob", "nobody"):
+            for request in (ALL, RecommendationRequest(n=3)):
+                assert ask(opened, request, user_id) == ask(computing, request, user_id)
+
+
+def afresh(opened: Shop, lists: KeptLists | None = None) -> Shop:
+    """The same shop with a recommender that has kept nothing, and keeps nothing by default."""
+    other = Shop.__new__(Shop)
+    other.__dict__.update(opened.__dict__)
+    other.recommender = Recommender(
+        opened.store,
+        snapshots=opened.snapshots.current,
+        clock=opened.clock,
+        types=TYPES,
+        shape=SHAPE,
+        vectors=VectorCache(max_mib=1),
+        users=UserSnapshots(max_mib=1),
+        lists=KeptLists(max_mib=0) if lists is None else lists,
+    )
+    return other
