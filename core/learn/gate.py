@@ -175,5 +175,6 @@ def _fault(challenger: TrialResult, champion: TrialResult, rules: GateRules) -> 
         )
     slow_ms = max(rules.free_ms, rules.max_slowdown * champion.ms_per_user)
     if champion.ms_per_user and challenger.ms_per_user > slow_ms:
-        return f"encoding a user takes {challenger.ms_per_user:.1f} ms, for the champion {champion.ms_per_user:.1f} ms"
+        took, usual = f"{challenger.ms_per_user:.1f} ms of CPU", f"{champion.ms_per_user:.1f} ms"
+        return f"encoding a user takes {took}, for the champion {usual}"
     return None

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
 
 from core.background import BackgroundThread
 from core.clock import DAY_MS, Clock
@@ -40,7 +41,7 @@ DEFAULT_RETENTION = Retention()
 
 
 class AnswerLog:
-    """Remembers the answers of one process. `add` may be called by any thread."""
+    """Remembers the answers of one process. `add` and `flush` may be called by any thread."""
 
     def __init__(
         self,
@@ -65,6 +66,7 @@ class AnswerLog:
         self._shown: set[tuple[int, int, int]] = set()
         self._ungrouped: Lists = ()
         self._maintained_s = seconds()
+        self._flushing = Lock()
         self._thread = BackgroundThread("answer log", self.flush, period_s=PERIOD_S)
         self.num_dropped = 0
 
@@ -95,9 +97,10 @@ class AnswerLog:
 
     def flush(self) -> None:
         """Store and count what waits, then attribute the events that came before their answer; raises `StoreError`."""
-        self._write_waiting()
-        self._attribute_deferred()
-        self._maintain()
+        with self._flushing:
+            self._write_waiting()
+            self._attribute_deferred()
+            self._maintain()
 
     def _write_waiting(self) -> None:
         while self._waiting:
