@@ -1,7 +1,8 @@
-"""The array types of the domain, and the look-up of values in sorted ones."""
+"""The array types of the domain, the look-up of values in sorted ones, and how often rows of integers occur."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,3 +23,19 @@ def look_up(ascending: NDArray[Any], values: NDArray[Any]) -> tuple[IntArray, Bo
         return np.zeros(len(values), np.int64), np.zeros(len(values), np.bool_)
     places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
     return places, ascending[places] == values
+
+
+def occurrences(*columns: IntArray) -> Iterator[tuple[tuple[int, ...], int]]:
+    """The distinct rows of columns of integers, ascending, each with how often it occurs. For many rows."""
+    order = np.lexsort(columns[::-1])
+    ordered = [column[order] for column in columns]
+    starts = np.flatnonzero(_differs(ordered))
+    sizes = np.diff(starts, append=len(order)).tolist()
+    yield from zip(zip(*(column[starts].tolist() for column in ordered), strict=True), sizes, strict=True)
+
+
+def _differs(ordered: Sequence[IntArray]) -> BoolArray:
+    """(n,) whether a row differs from the one before."""
+    differs = np.ones(len(ordered[0]), np.bool_)
+    differs[1:] = np.logical_or.reduce([column[1:] != column[:-1] for column in ordered])
+    return differs

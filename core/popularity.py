@@ -7,7 +7,7 @@ stored as its log2, which fits a double for any date.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,13 +33,13 @@ class PopularityChanges:
 
 
 def decayed_log2(
-    item_keys: Sequence[int], times_ms: Sequence[int], weights: Sequence[float], *, half_life_ms: float
+    item_keys: IntArray, times_ms: IntArray, weights: DoubleArray, *, half_life_ms: float
 ) -> dict[int, float]:
     """For each item the log2 of its events' decayed weight; weights are > 0."""
-    if not item_keys:
+    if not len(item_keys):
         return {}
-    keys, inverse = np.unique(np.asarray(item_keys, np.int64), return_inverse=True)
-    logs = np.asarray(times_ms, np.float64) / half_life_ms + np.log2(np.asarray(weights, np.float64))
+    keys, inverse = np.unique(item_keys, return_inverse=True)
+    logs = times_ms / half_life_ms + np.log2(weights)
     highest = np.full(len(keys), -np.inf)
     np.maximum.at(highest, inverse, logs)
     sums = np.bincount(inverse, weights=np.exp2(logs - highest[inverse]))

@@ -13,16 +13,14 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
-from core.clock import DAY_MS
+from core.drift.counting_many import count_many
 from core.drift.segments import EventSegments
 from core.ports.store import Transaction
-from core.records.drift import BUCKET_MS, GAP_EDGES_S, BucketCounts, ItemFacts, SampledEvent
-from core.records.stored import EventRow, UserState
+from core.records.drift import BUCKET_MS, GAP_EDGES_MS, NEW_ITEM_MS, BucketCounts, ItemFacts, SampledEvent
+from core.records.stored import MANY_EVENTS, EventRow, UserState
 from core.topics import NO_TOPIC
 
-NEW_ITEM_MS = 7 * DAY_MS
 MAX_FACTS = 200_000  # items whose topics are cached: about 20 MB
-_GAP_EDGES_MS = tuple(edge * 1000 for edge in GAP_EDGES_S)
 _event_key = attrgetter("event_key")
 PlacedEvent = tuple[EventRow, int, ItemFacts]  # with the start of its bucket
 
@@ -100,6 +98,19 @@ def count(
     segments: EventSegments,
 ) -> dict[int, BucketCounts]:
     """The counts of new events by bucket; `before`: the states of their users before them."""
+    counted = count_many if len(rows) >= MANY_EVENTS else count_few
+    return counted(rows, before, facts, window_codes=window_codes, segments=segments)
+
+
+def count_few(
+    rows: Sequence[EventRow],
+    before: Mapping[int, UserState],
+    facts: Mapping[int, ItemFacts],
+    *,
+    window_codes: Collection[int],
+    segments: EventSegments,
+) -> dict[int, BucketCounts]:
+    """`count` by rows."""
     ordered = sorted(rows, key=attrgetter("time_ms"))
     placed = [(row, row.time_ms // BUCKET_MS * BUCKET_MS, facts[row.item_key]) for row in ordered]
     by_bucket = {
@@ -135,4 +146,4 @@ def _gaps(
         if previous_ms is None or time_ms >= previous_ms:
             last_ms[row.user_key] = time_ms
             if previous_ms is not None:
-                yield start_ms, bisect_right(_GAP_EDGES_MS, time_ms - previous_ms)
+                yield start_ms, bisect_right(GAP_EDGES_MS, time_ms - previous_ms)

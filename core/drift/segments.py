@@ -7,7 +7,8 @@ first ones that a process meets are counted apart, the others together. Independ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from core.records.stored import EventRow
 
@@ -28,10 +29,13 @@ class EventSegments:
     def of(self, event: EventRow) -> list[str]:
         """The segments of an event."""
         names = [NEW] if event.user_seq <= NEW_USER_EVENTS else []
-        if not event.context:
-            return names
+        return [*names, *self.of_context(event.context)] if event.context else names
+
+    def of_context(self, context: Mapping[str, Any]) -> list[str]:
+        """The segments of an event by its context."""
+        names: list[str] = []
         for field, known in self._values.items():
-            given = event.context.get(field.partition(".")[2])
+            given = context.get(field.partition(".")[2])
             if given is None:
                 continue
             value = str(given)[:MAX_VALUE_LENGTH]

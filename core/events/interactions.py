@@ -24,6 +24,7 @@ MAX_FIELD_CHARS = 64
 SMALLEST_TIME_MS = 10**11  # 1973 in milliseconds, the year 5138 in seconds: a smaller time is in seconds
 LARGEST_TIME_MS = 10**14  # the year 5138: arithmetic on later times could overflow 64 bits
 SCHEMA_VERSION = 1
+_EMPTY_KEY = hashlib.blake2b(digest_size=16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +155,10 @@ class Interaction:
 
 
 def event_key_of(event_id: str) -> bytes:
-    """The 16-byte hash of an event id."""
-    return hashlib.blake2b(event_id.encode(), digest_size=16).digest()
+    """The 16-byte hash of an event id. Continues a copy: that takes two thirds of the time of a new hash."""
+    content = _EMPTY_KEY.copy()
+    content.update(event_id.encode())
+    return content.digest()
 
 
 def shorten(value: object, limit: int = 60) -> str:

@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from core.arrays import occurrences
 from core.drift.counting import count
 from core.drift.segments import EventSegments
 from core.events.history import History, Window, WindowShape, windows_of
 from core.events.interactions import EventTypes
 from core.popularity import DEFAULT_HALF_LIFE_MS, decayed_log2
 from core.records.drift import BUCKET_MS, BucketCounts, ItemFacts
-from core.records.stored import EventRow, UserState
+from core.records.stored import MANY_EVENTS, EventRow, UserState, event_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +49,10 @@ class Derivation:
 
     def popularity(self, rows: Sequence[EventRow]) -> dict[int, float]:
         """The decayed log2 counts of items, by item key."""
-        weights = [self.types.weight(row.type_code, row.value) for row in rows]
-        counted = [(row.item_key, row.time_ms, weight) for row, weight in zip(rows, weights, strict=True) if weight > 0]
-        keys, times_ms, row_weights = zip(*counted, strict=True) if counted else ((), (), ())
-        return decayed_log2(keys, times_ms, row_weights, half_life_ms=self.half_life_ms)
+        weights = np.array([self.types.weight(row.type_code, row.value) for row in rows], np.float64)
+        counts = weights > 0
+        item_keys, times_ms = event_column(rows, "item_key")[counts], event_column(rows, "time_ms")[counts]
+        return decayed_log2(item_keys, times_ms, weights[counts], half_life_ms=self.half_life_ms)
 
     def drift_counts(self, rows: Sequence[EventRow], facts: Mapping[int, ItemFacts]) -> dict[int, BucketCounts]:
         """The drift counts by bucket of complete histories of users."""
@@ -61,4 +62,8 @@ class Derivation:
 
 def event_counts(rows: Sequence[EventRow]) -> Counter[tuple[int, int]]:
     """How many events there are, by bucket start (ms) and type code."""
+    if len(rows) >= MANY_EVENTS:
+        starts_ms = event_column(rows, "time_ms") // BUCKET_MS * BUCKET_MS
+        counted = occurrences(starts_ms, event_column(rows, "type_code"))
+        return Counter({(start_ms, code): num for (start_ms, code), num in counted})
     return Counter([(row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows])

@@ -8,7 +8,8 @@ everywhere, which prevents deadlock:
         owns the partition, and the transaction applies nothing
     (b) the users of the batch, in ascending key, created if new; events that are already stored are marked as
         duplicates and change nothing
-    (c) the new interactions, inserted in ascending event key
+    (c) the new interactions, inserted in ascending event key; while an import meets only new events, (b) does not look
+        them up, and a stored one is noticed here: the transaction is rolled back and runs again with the look-up
     (d) the users' windows
     (e) popularity, item transitions and counts, in the rows of the first writer, which only this transaction has locked
     (f) outcomes: the answers that events are attributed to, in ascending key, and counts of the first writer
@@ -77,6 +78,7 @@ class Ingestor:
         self._window_codes = types.flagged("window")
         self._last_read: dict[tuple[str, int], int | None] = {}
         self._item_keys: dict[str, int] = {}  # of committed items; a key never changes
+        self._imports_new = True  # the last import's batch held no known event: the next one is not looked up
         self._num_appended: Counter[int] = Counter()  # rows of transitions by writer, since the last compaction
 
     def clear_caches(self) -> None:
@@ -118,6 +120,7 @@ class Ingestor:
             try:
                 return self._attempt(batches, extra_writes)
             except StoreConflict:
+                self._imports_new = False
                 continue
             except PartitionLost as error:
                 for partition in error.partitions:
@@ -132,11 +135,19 @@ class Ingestor:
 
     def _attempt(self, batches: Sequence[EventBatch], extra_writes: Callable[[Transaction], None]) -> IngestResult:
         events = [event for batch in batches for event in batch.events]
+        is_live = batches[0].source.live
         with self._store.transaction() as tx:
             before = self._advance(tx, batches)  # (a)
             writer = before[min(before)]
             statuses = [status for batch in batches for status in _statuses(batch, before)]
-            resolved = ResolvedBatch(tx, events, statuses, types=self._types, item_keys=self._item_keys)  # (b)
+            resolved = ResolvedBatch(  # (b)
+                tx,
+                events,
+                statuses,
+                types=self._types,
+                item_keys=self._item_keys,
+                looks_up=is_live or not self._imports_new,
+            )
             if resolved.rows:
                 tx.events.insert(sorted(resolved.rows, key=_event_key))  # (c)
                 states, transitions = self._slide(tx, resolved)
@@ -145,7 +156,7 @@ class Ingestor:
                 self._count(tx, writer, resolved.rows)  # (e)
                 self._log_transitions(tx, writer, transitions)
                 if self._sampler is not None:
-                    self._sampler.note(tx, writer.key, resolved.rows, resolved.before, live=batches[0].source.live)
+                    self._sampler.note(tx, writer.key, resolved.rows, resolved.before, live=is_live)
                 self.attributor.attribute(tx, writer.key, resolved.rows, resolved.user_ids)  # (f)
             dead_letters = [dead_letter for batch in batches for dead_letter in _new_dead_letters(batch, before)]
             if dead_letters:
@@ -156,6 +167,8 @@ class Ingestor:
             if isinstance(source, StreamSource):
                 offset = _highest(before[source.partition].applied_offset, source.last_offset)
                 self._last_read[source.stream, source.partition] = offset
+        if not is_live:
+            self._imports_new = EventStatus.DUPLICATE not in resolved.statuses
         if len(self._item_keys) > MAX_ITEM_KEYS:
             self._item_keys.clear()
         self._item_keys |= resolved.item_keys

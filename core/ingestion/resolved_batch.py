@@ -28,8 +28,12 @@ class ResolvedBatch:
         *,
         types: EventTypes,
         item_keys: Mapping[str, int],
+        looks_up: bool = True,
     ) -> None:
-        """`statuses`: as known before the store is read; `item_keys`: known keys, which are not looked up."""
+        """`statuses`: as known before the store is read; `item_keys`: known keys, which are not looked up.
+
+        `looks_up`: False where all events are probably new; storing them raises `StoreConflict` where they are not.
+        """
         self.statuses = statuses
         self.user_seqs = [0] * len(events)
         self.rows: list[EventRow] = []
@@ -45,7 +49,7 @@ class ResolvedBatch:
             unknown = sorted(item_ids.difference(self.item_keys))
             if unknown:
                 self.item_keys |= tx.items.resolve(unknown, now_ms=min(event.time_ms for event in accepted))
-            self._number(tx, events, types)
+            self._number(tx, events, types, looks_up=looks_up)
 
     def _accepted(self, events: Sequence[Interaction]) -> list[Interaction]:
         return [event for event, status in zip(events, self.statuses, strict=True) if status is EventStatus.ACCEPTED]
@@ -68,16 +72,18 @@ class ResolvedBatch:
         """The users of the batch before it."""
         return self._locked.values()
 
-    def _number(self, tx: Transaction, events: Sequence[Interaction], types: EventTypes) -> None:
+    def _number(self, tx: Transaction, events: Sequence[Interaction], types: EventTypes, *, looks_up: bool) -> None:
         """Number the new events in the order of the source; mark known ones as duplicates."""
         keys = [
             event_key_of(event.event_id) if status is EventStatus.ACCEPTED else b""
             for event, status in zip(events, self.statuses, strict=True)
         ]
-        known = tx.events.known([key for key in keys if key])
+        known: set[bytes] = set()
+        if looks_up or tx.events.any_undone():
+            known = tx.events.known([key for key in keys if key])
         seqs = {state.key: state.seq for state in self._locked.values()}
         user_keys = {user_id: state.key for user_id, state in self._locked.items()}
-        codes, item_keys, rows, user_ids = types.codes, self.item_keys, self.rows, self.user_ids
+        new: list[int] = []
         for index, (event, key) in enumerate(zip(events, keys, strict=True)):
             if not key:
                 continue
@@ -87,12 +93,25 @@ class ResolvedBatch:
             else:
                 known.add(key)
                 seqs[user_key] += 1
-                code, value = codes[event.type], event.value
-                type_code = code if value is None else types.stored_code(code, value)
-                row = (key, user_key, item_keys[event.item_id], type_code, event.time_ms, seqs[user_key])
-                rows.append(EventRow(*row, value, event.context, event.recommendation_id))
-                user_ids.append(event.user_id)
+                new.append(index)
             self.user_seqs[index] = seqs[user_key]
+        accepted = [events[index] for index in new]
+        self.user_ids = [event.user_id for event in accepted]
+        columns = (
+            [keys[index] for index in new],
+            [user_keys[user_id] for user_id in self.user_ids],
+            [self.item_keys[event.item_id] for event in accepted],
+            _stored_codes(accepted, types),
+            [event.time_ms for event in accepted],
+            [self.user_seqs[index] for index in new],
+            [event.value for event in accepted],
+            [event.context for event in accepted],
+            [event.recommendation_id for event in accepted],
+        )
+        self.rows = list(map(EventRow._make, zip(*columns, strict=True)))  # by columns: half the time
+        self._note_states(seqs)
+
+    def _note_states(self, seqs: Mapping[int, int]) -> None:
         ids = {state.key: user_id for user_id, state in self._locked.items()}  # one of those of a merged user
         self.states = {
             user_id: UserState(key, seqs[key], state.window, state.erased_ms)
@@ -110,3 +129,11 @@ class ResolvedBatch:
         for rows in by_user.values():
             rows.sort(key=lambda row: row.time_ms)
         return by_user
+
+
+def _stored_codes(events: Sequence[Interaction], types: EventTypes) -> list[int]:
+    codes = types.codes
+    return [
+        codes[event.type] if event.value is None else types.stored_code(codes[event.type], event.value)
+        for event in events
+    ]

@@ -16,9 +16,7 @@ from core.outcomes.counting import difference, outcome_counts
 from core.outcomes.item_counts import changed, item_outcome_counts, places_of
 from core.ports.store import Transaction
 from core.records.outcomes import Counts, Measure, Outcome, StoredAnswer, Wanted, answer_key_of
-from core.records.stored import EventRow
-
-MANY = 1_000  # events, as of an import: it is worth a statement to know that no answer is that old
+from core.records.stored import MANY_EVENTS, EventRow, event_column
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,9 @@ class Attributor:
 
         An event that names an answer which is not stored (yet) is remembered for `attribute_deferred`.
         """
+        searched = len(rows) < MANY_EVENTS or self._any_answer_before(tx, rows)
+        if not searched and all(row.recommendation_id is None for row in rows):
+            return {}
         named: list[tuple[EventRow, bytes]] = []
         unnamed: list[tuple[EventRow, str]] = []
         for row, user_id in zip(rows, user_ids, strict=True):
@@ -66,7 +67,7 @@ class Attributor:
                 key = answer_key_of(row.recommendation_id)
                 if key is not None:
                     named.append((row, key))
-            elif kind.window_ms:
+            elif kind.window_ms and searched:
                 unnamed.append((row, user_id))
         named += self._that_showed(tx, unnamed)
         if not named:
@@ -77,13 +78,14 @@ class Attributor:
             tx.outcomes.defer(missing, now_ms=self._clock.now_ms())
         return self._record(tx, writer_key, [(row, answers[key]) for row, key in named if key in answers])
 
+    def _any_answer_before(self, tx: Transaction, rows: Sequence[EventRow]) -> bool:
+        """Whether any answer is recent enough for one of these events: a statement, which is worth it for many."""
+        longest_ms = max((kind.window_ms for kind in self._types.values()), default=0)
+        times_ms = event_column(rows, "time_ms")
+        return tx.answers.any_between(int(times_ms.min()) - longest_ms, int(times_ms.max()))
+
     def _that_showed(self, tx: Transaction, unnamed: Sequence[tuple[EventRow, str]]) -> list[tuple[EventRow, bytes]]:
         """Events without an id, each with the key of the newest answer that it may belong to, if any."""
-        if len(unnamed) >= MANY:
-            longest_ms = max(kind.window_ms for kind in self._types.values())
-            times_ms = [row.time_ms for row, _ in unnamed]
-            if not tx.answers.any_between(min(times_ms) - longest_ms, max(times_ms)):
-                return []
         wanted = [
             Wanted(user_id, row.item_key, row.time_ms - self._types[row.type_code].window_ms, row.time_ms)
             for row, user_id in unnamed

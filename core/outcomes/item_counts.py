@@ -6,18 +6,23 @@ An item of an answer has at most one impression, one click and one conversion, a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
+from core.arrays import occurrences
 from core.clock import DAY_MS
-from core.records.item_counts import ItemCountKey, ItemCounts, measure_of_type
+from core.records.item_counts import FIRST_TYPE, ItemCountKey, ItemCounts, measure_of_type
 from core.records.outcomes import Measure, Outcome, StoredAnswer
-from core.records.stored import EventRow
+from core.records.stored import MANY_EVENTS, EventRow, event_column
 
 Places = Mapping[tuple[bytes, int], int]  # item key by answer key and position
 
 
-def item_event_counts(rows: Iterable[EventRow]) -> Counter[ItemCountKey]:
+def item_event_counts(rows: Sequence[EventRow]) -> Counter[ItemCountKey]:
     """The numbers of events by type."""
+    if len(rows) >= MANY_EVENTS:
+        measures, days = event_column(rows, "type_code") + FIRST_TYPE, event_column(rows, "time_ms") // DAY_MS
+        keys = occurrences(measures, days, event_column(rows, "item_key"))
+        return Counter({ItemCountKey(*key): num for key, num in keys})
     counted = Counter([(row.type_code, row.time_ms // DAY_MS, row.item_key) for row in rows])
     return Counter({ItemCountKey(measure_of_type(code), day, key): num for (code, day, key), num in counted.items()})
 

@@ -17,6 +17,10 @@ class EventReader(Protocol):
         """Which of these events are stored already, or were undone."""
         ...
 
+    def any_undone(self) -> bool:
+        """Whether any event was ever undone."""
+        ...
+
     def by_key(self, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
         """Stored events by their keys."""
         ...

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
+from core.clock import DAY_MS
 from core.topics import NO_TOPIC
 
 BUCKET_MS = 300_000  # counts for monitoring are kept per five minutes of event time
@@ -23,7 +24,9 @@ GAP_EDGES_S = (
     604_800,
     2_592_000,
 )  # one bin below, between and above the edges
+GAP_EDGES_MS = tuple(edge * 1000 for edge in GAP_EDGES_S)
 NUM_GAPS = len(GAP_EDGES_S) + 1
+NEW_ITEM_MS = 7 * DAY_MS
 ANSWER_SIGNALS = (
     "fallback",
     "popularity_bias",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -51,12 +52,12 @@ class TransitionChanges:
 
 def appended(previous: Sequence[int], events: Iterable[tuple[int, int]]) -> list[Transition]:
     """The transitions of (item key, time in ms) events that follow a history ending in `previous`, oldest first."""
-    third, second, first = ([NO_ITEM] * NUM_PREVIOUS + list(previous))[-NUM_PREVIOUS:]
-    transitions = []
+    keys = ([NO_ITEM] * NUM_PREVIOUS + list(previous))[-NUM_PREVIOUS:]
+    weeks = []
     for item_key, time_ms in events:
-        transitions.append(Transition(item_key, time_ms // WEEK_MS, 1, first, second, third))
-        first, second, third = item_key, first, second
-    return transitions
+        keys.append(item_key)
+        weeks.append(time_ms // WEEK_MS)
+    return list(map(Transition._make, zip(keys[3:], weeks, repeat(1), keys[2:], keys[1:], keys, strict=False)))
 
 
 def of_history(history: History) -> list[Transition]:

@@ -25,8 +25,8 @@ class RecentPopularity:
     def fit(self, part: TrainingPart) -> None:
         """Count all events."""
         events = part.training_events
-        weights = [1.0] * len(events)
-        counts = decayed_log2(events.items.tolist(), events.times_ms.tolist(), weights, half_life_ms=self._half_life_ms)
+        weights = np.ones(len(events))
+        counts = decayed_log2(events.items, events.times_ms, weights, half_life_ms=self._half_life_ms)
         self._log2: Array = np.full(part.num_items, -np.inf)
         self._log2[list(counts)] = list(counts.values())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 from sqlalchemy import bindparam, delete, func, literal, select, tuple_
@@ -37,6 +38,10 @@ def _known(dialect: Dialect) -> CompilerElement:
 
 def _undone(dialect: Dialect) -> CompilerElement:
     return select(undone_events.c.event_key).where(dialect.key_is_in(undone_events.c.event_key, "event_keys"))
+
+
+def _any_undone(dialect: Dialect) -> CompilerElement:
+    return select(undone_events.c.event_key).limit(1)
 
 
 def _insert(dialect: Dialect) -> CompilerElement:
@@ -122,10 +127,14 @@ class EventRepository:
             rows += self._session.rows(_undone, event_keys=keys)
         return {bytes(key) for (key,) in rows if key}
 
+    def any_undone(self) -> bool:
+        """Whether any event was ever undone."""
+        return self._session.row(_any_undone) is not None
+
     def insert(self, rows: Sequence[EventRow]) -> None:
         """Store events; raises `StoreConflict` where an event is already stored."""
         if all(row[NUM_REQUIRED:] == NOTHING for row in rows):
-            self._session.write(_insert_required, [row[:NUM_REQUIRED] for row in rows])
+            self._session.write(_insert_required, list(map(itemgetter(slice(NUM_REQUIRED)), rows)))
             return
         packed = [row if row.context is None else row._replace(context=pack_context(row.context)) for row in rows]  # type: ignore[arg-type]
         self._session.write(_insert, packed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import numpy as np
@@ -23,6 +24,7 @@ from core.records.statuses import EventStatus
 
 CLICK = Interaction("e1", "ann", "lamp", "click", NOW_MS)
 API = RequestSource("api")
+IMPORT = RequestSource("import", live=False)
 
 
 def steps_of(draw: Random) -> list[Step]:
@@ -56,6 +58,38 @@ def test_an_undone_event_stays_undone_when_it_is_delivered_again(store: Store) -
     assert state is not None
     assert undone is not None
     assert (state.key, state.seq, state.window.num_events) == (undone.key, 2, 0), "a vector of sequence 1 knows it"
+
+
+def test_an_undone_event_stays_undone_when_it_is_imported(store: Store) -> None:
+    writer = ingestor(store)
+    writer.ingest([CLICK], IMPORT)
+    with store.read() as read:
+        assert not read.events.any_undone()
+    undo_event(store, "e1", DERIVATION)
+    with store.read() as read:
+        assert read.events.any_undone()
+    assert ingestor(store).ingest([CLICK], IMPORT).statuses == [EventStatus.DUPLICATE]
+
+
+def test_imports_count_events_once_whatever_they_hold(store: Store) -> None:
+    """Batches of new events, of known ones, of both, and of one event twice; each is applied by one attempt or two."""
+    writer = ingestor(store)
+    events = [replace(CLICK, event_id=f"n{number}", time_ms=CLICK.time_ms + number) for number in range(6)]
+    new, known = EventStatus.ACCEPTED, EventStatus.DUPLICATE
+    for numbers, statuses in (
+        ([0, 1], [new, new]),
+        ([1, 2], [known, new]),
+        ([3], [new]),
+        ([4, 4], [new, known]),
+        ([0, 1, 2, 3, 4], [known] * 5),
+        ([4, 5], [known, new]),
+    ):
+        assert writer.ingest([events[number] for number in numbers], IMPORT).statuses == statuses
+    with store.read() as read:
+        state = read.users.find("ann")
+        assert read.totals().events == 6
+    assert state is not None
+    assert (state.seq, state.window.num_events) == (6, 6)
 
 
 def test_an_unknown_event_cannot_be_undone(store: Store) -> None:

@@ -19,6 +19,9 @@ class MemoryEvents(MemoryRepository):
     def known(self, event_keys: Sequence[bytes]) -> set[bytes]:
         return {key for key in event_keys if key in self.data.events or key in self.data.undone}
 
+    def any_undone(self) -> bool:
+        return bool(self.data.undone)
+
     def by_key(self, event_keys: Sequence[bytes]) -> dict[bytes, EventRow]:
         return {key: self.data.events[key] for key in event_keys if key in self.data.events}
 

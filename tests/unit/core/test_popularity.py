@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,8 +21,8 @@ Event = tuple[int, int, float]
 
 
 def score(events: list[Event]) -> dict[int, float]:
-    keys, times, weights = ([event[column] for event in events] for column in range(3))
-    return decayed_log2(keys, times, weights, half_life_ms=7 * DAY_MS)  # type: ignore[arg-type]
+    keys, times, weights = (np.array([event[column] for event in events]) for column in range(3))
+    return decayed_log2(keys, times, weights, half_life_ms=7 * DAY_MS)
 
 
 def by_hand(events: list[Event]) -> dict[int, float]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
+from random import Random
 
 import pytest
 from domain_doubles import (
@@ -20,12 +22,16 @@ from domain_doubles import (
 )
 from doubles import MemoryStore
 
+from core.clock import DAY_MS
 from core.conflicts import MAX_CONFLICTS
 from core.errors import StoreUnavailable
 from core.events.interactions import EventType, EventTypes
+from core.ingestion.derivation import event_counts
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import RequestSource
+from core.outcomes.item_counts import item_event_counts
 from core.records.drift import BUCKET_MS
+from core.records.stored import MANY_EVENTS, EventRow
 
 REQUEST = RequestSource("api")
 
@@ -182,3 +188,16 @@ def test_the_number_of_statements_does_not_grow_with_the_batch() -> None:
         return len(store.calls)
 
     assert num_calls(2) == num_calls(200)
+
+
+@pytest.mark.parametrize("num", [MANY_EVENTS - 1, MANY_EVENTS, 3 * MANY_EVENTS])
+def test_many_events_are_counted_as_few_are(num: int) -> None:
+    draw = Random(num)
+    rows = [
+        EventRow(b"", 1, draw.randrange(9), draw.randrange(3), NOW_MS + draw.randrange(5 * DAY_MS), 1, None, None, None)
+        for _ in range(num)
+    ]
+    by_type = Counter((row.time_ms // BUCKET_MS * BUCKET_MS, row.type_code) for row in rows)
+    by_item = Counter((16 + row.type_code, row.time_ms // DAY_MS, row.item_key) for row in rows)
+    assert event_counts(rows) == by_type
+    assert item_event_counts(rows) == by_item

@@ -20,6 +20,16 @@ def test_counts_equal_a_recount_before_and_after_a_rebuild(steps: list[Step]) ->
     shop.assert_counted()
 
 
+@given(step_lists)
+def test_counts_equal_a_recount_where_every_batch_counts_as_many_events(steps: list[Step]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("core.outcomes.attribution.MANY_EVENTS", 1)
+        shop = OutcomeShop(MemoryStore())
+        shop.apply(steps)
+        shop.flush()
+        shop.assert_counted()
+
+
 def cells(shop: OutcomeShop) -> dict[tuple[int, Measure], int]:
     """Numbers by position and measure."""
     return {(position, measure): num for (_, _, position, measure), (num, _) in shop.expected().items()}
