@@ -6,10 +6,10 @@ A browser on this machine has access, but not a web page of another site in it: 
 
 from __future__ import annotations
 
-import ipaddress
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from core.access.loopback import is_loopback
 from core.errors import InvalidSettings
 from core.events.interactions import shorten
 from core.records.api_keys import Scope
@@ -19,15 +19,6 @@ READING_POSTS = frozenset({"/v1/recommendations", "/v1/scenarios/preview"})  # P
 ADMIN_READS = frozenset({"/v1/audit"})
 WRITES = ("/v1/interactions", "/v1/items")  # with all paths below
 OWN_SITES = ("same-origin", "none")  # of a request by a page of this server, and by a person who typed the address
-
-
-@lru_cache(maxsize=64)  # each request names the host that it was sent to
-def is_loopback(host: str) -> bool:
-    """Whether an address to listen on can be reached from this machine only: localhost, 127.0.0.0/8, ::1."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def check_exposure(host: str, api_key: str | None) -> None:

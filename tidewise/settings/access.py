@@ -7,10 +7,9 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr, field_validator, model_validator
 
+from core.access.loopback import is_loopback
 from core.records.api_keys import Scope
 from tidewise.settings.section import Amount, Section, split_names
-
-LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class OidcSettings(Section):
@@ -42,7 +41,7 @@ class OidcSettings(Section):
     @classmethod
     def _check_address(cls, address: str) -> str:
         parts = urlsplit(address)
-        secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOCAL)
+        secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
         if address and not (secure and parts.hostname and not parts.query and not parts.fragment):
             msg = f"wanted an https address without a query (http only to this machine), got {address!r}"
             raise ValueError(msg)

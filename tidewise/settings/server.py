@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from core.access.loopback import is_loopback, without_brackets
 from tidewise.settings.section import Count, Section, split_names
 
 
@@ -43,6 +43,11 @@ class ServerSettings(Section):
         """`cors_origins` as a list."""
         return split_names(self.cors_origins)
 
+    @field_validator("host")
+    @classmethod
+    def _as_an_address(cls, host: str) -> str:
+        return without_brackets(host)
+
     @field_validator("api_key", "write_key", "read_key")
     @classmethod
     def _check_key(cls, key: SecretStr | None) -> SecretStr | None:
@@ -68,7 +73,7 @@ class ServerSettings(Section):
 
     @model_validator(mode="after")
     def _key_unless_loopback(self) -> Self:
-        if self.api_key is None and not self.is_loopback:
+        if self.api_key is None and not is_loopback(self.host):
             msg = (
                 f"listening on {self.host} opens the API to other machines and needs server.api_key; "
                 "set TIDEWISE_SERVER__API_KEY, or listen on 127.0.0.1"
@@ -91,12 +96,5 @@ class ServerSettings(Section):
     @property
     def url(self) -> str:
         """Where a client reaches the API."""
-        return f"{self.scheme}://{self.host}:{self.port}"
-
-    @property
-    def is_loopback(self) -> bool:
-        """Whether only this machine can reach the server."""
-        try:
-            return self.host == "localhost" or ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
