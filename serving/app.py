@@ -66,15 +66,14 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.engine = engine
-    app.state.router = _routes(engine)
-    app.include_router(app.state.router)
+    _register_routes(engine, app.router)
     if keys and services.sign_in is not None:
         from serving.routes.sign_in import SignInRoutes  # needs the extra `oidc`
 
         app.mount("/sign-in", SignInRoutes(engine, services.sign_in).app())
     add_error_replies(app)
     publish(app)
-    app.router.middleware_stack = DirectRoutes(app.router.middleware_stack, _frequent(app.state.router))
+    app.router.middleware_stack = DirectRoutes(app.router.middleware_stack, _frequent(app.router))
     app.add_middleware(BodyBudget, max_bytes=services.limits.max_bodies_bytes)  # middleware runs in reverse order
     if keys:
         app.add_middleware(KeyGuard, keys=keys, has_sign_in=services.sign_in is not None)
@@ -119,9 +118,11 @@ def _following(keys: KeyRing | None) -> Iterator[None]:
         thread.stop()
 
 
-def _routes(engine: Engine) -> APIRouter:
-    """All routes. Recommendations come before items: `/v1/items/{item_id}` matches every path below `/v1/items`."""
-    router = APIRouter()
+def _register_routes(engine: Engine, router: APIRouter) -> None:
+    """Add all routes to the app's own router: FastAPI would analyse those of another a second time.
+
+    Recommendations come before items: `/v1/items/{item_id}` matches every path below `/v1/items`.
+    """
     InteractionRoutes(engine).register(router)
     RecommendationRoutes(engine).register(router)
     ItemSearchRoutes(engine).register(router)
@@ -140,4 +141,3 @@ def _routes(engine: Engine) -> APIRouter:
     AuditRoutes(engine).register(router)
     TimelineRoutes(engine).register(router)
     DashboardRoutes().register(router)
-    return router

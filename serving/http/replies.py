@@ -132,6 +132,6 @@ async def _on_http_error(request: Request, error: Exception) -> Response:
 
 def _allowed_methods(request: Request) -> list[str]:
     """The methods of all routes of a path; the router itself names those of the first route only."""
-    routes = [route for route in request.app.state.router.routes if isinstance(route, Route)]
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({method for route in matching for method in route.methods or ()})
