@@ -6,7 +6,7 @@ import gc
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -39,11 +39,25 @@ MEASURED = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure coverage of `core` only where it counts."""
-    for item in items:
-        if not item.nodeid.startswith(MEASURED):
-            item.add_marker(pytest.mark.no_cover)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Trace nothing between the tests that are measured: neither fixtures of others nor pytest itself."""
+    _trace(session.config, is_wanted=False)
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    _trace(item.config, is_wanted=item.nodeid.startswith(MEASURED) and not item.get_closest_marker("untraced"))
+    return (yield)
+
+
+def _trace(config: pytest.Config, *, is_wanted: bool) -> None:
+    """Start or stop measuring coverage in this process, if it is measured at all (`--no-cov`: it is not)."""
+    plugin = config.pluginmanager.getplugin("_cov")
+    controller = plugin and plugin.cov_controller
+    if controller and controller.started != is_wanted:
+        (controller.resume if is_wanted else controller.pause)()
 
 
 def pytest_collection_finish() -> None:

@@ -1,4 +1,4 @@
-"""One server for the dashboard's pages, one browser for each module, a new window for each test."""
+"""One server and one browser for each module, a new window for each test."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def dashboard_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "dashboard-shop", dashboard_shop.build)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shop(dashboard_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a served shop that has something for every page; live traffic has begun.
 

@@ -18,9 +18,9 @@ def broker(tmp_path_factory: pytest.TempPathFactory, kafka_storage: Callable[[],
         yield broker
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def own_broker(kafka_storage: Callable[[], Path]) -> Iterator[KafkaNode]:
-    """A broker of this test process alone, for tests that kill it."""
+    """A broker of one module, for tests that kill it; an idle one takes a second of CPU a minute."""
     with kafka_node(kafka_storage()) as node:
         yield node
 

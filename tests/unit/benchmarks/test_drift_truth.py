@@ -73,7 +73,6 @@ def test_buckets_hold_every_event_once_and_no_user_twice() -> None:
     assert buckets[0].start_ms >= MONDAY_MS
 
 
-@pytest.mark.no_cover  # weeks of events, through lines that the tests of core.drift cover
 def test_a_halved_hit_rate_is_noticed_within_two_thousand_events() -> None:
     outcome = watch(StreamPlan("sudden", seed=12))
     assert outcome.false_alarms == ()
@@ -81,7 +80,6 @@ def test_a_halved_hit_rate_is_noticed_within_two_thousand_events() -> None:
     assert outcome.delay < 2_000
 
 
-@pytest.mark.no_cover  # weeks of events, through lines that the tests of core.drift cover
 def test_a_change_in_one_category_is_noticed_there() -> None:
     outcome = watch(StreamPlan("segment", seed=12))
     assert outcome.false_alarms == ()

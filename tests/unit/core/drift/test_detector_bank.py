@@ -21,7 +21,7 @@ from stream.drift.detectors import detectors
 DAY_MS = 86_400_000
 MONDAY_MS = 1_699_833_600_000
 NAMES = {1: "Tea", 2: "Cooking", 3: "Garden"}
-unmeasured = pytest.mark.no_cover  # lines that other tests of this module reach: the tracer would triple the time
+unmeasured = pytest.mark.untraced  # lines that other tests of this module reach: the tracer would triple the time
 
 
 def detector_bank(*, warmup_days: float = 7) -> DetectorBank:
