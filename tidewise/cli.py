@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from tidewise.shell import new_app
 from tidewise.shell import run as run_app
+from tidewise.unknown_commands import advice
 
 # The modules of `tidewise.commands`, in the order of the help, with the commands that each registers.
 MODULES = {
@@ -69,6 +70,12 @@ class Group(TyperGroup):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.commands = commands
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command of a command line; what does its work is told where there is no such command."""
+        if args and args[0] not in commands and (instead := advice(args[0], commands)):
+            ctx.fail(f"No such command {args[0]!r}. {instead}")
+        return super().resolve_command(ctx, args)
 
 
 app = new_app(Group)

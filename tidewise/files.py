@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, tzinfo
 from itertools import chain, islice
 from pathlib import Path
@@ -14,7 +14,7 @@ from core.errors import InvalidInput
 from core.events.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import STATED_FIELDS, ItemColumns
-from core.imports.rows import FileFormat, RowReader
+from core.imports.rows import DamagedFile, FileFormat, MissingColumn, RowReader
 from tidewise.settings.schema import Settings
 
 EVENT_FIELDS = ("user", "item", "time", "type", "value", "event_id")
@@ -27,6 +27,18 @@ def opened(path: Path, file_format: FileFormat | None = None) -> AbstractContext
     from storage.files import open_rows
 
     return open_rows(path, file_format)
+
+
+def check_columns(
+    path: Path, file_format: FileFormat, required: Sequence[str], optional: Sequence[str] = (), *, remedy: str
+) -> None:
+    """Raise `InvalidInput` with what to do where a file lacks one of these columns, before anything is stored."""
+    with opened(path, file_format) as reader, suppress(DamagedFile):  # which is told by the command that reads all
+        try:
+            next(reader.chunks(required, optional=optional, size=1), None)
+        except MissingColumn as error:
+            msg = f"{error}; name it: {remedy}"
+            raise MissingColumn(msg) from None
 
 
 def event_columns(text: str) -> HistoryColumns:

@@ -30,6 +30,10 @@ class DamagedFile(InvalidInput):
     """The file is truncated or damaged; the message names the last line read."""
 
 
+class MissingColumn(InvalidInput):
+    """The file has no such column, or more than one of its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class BadLine:
     """A line that could not be used, with its raw bytes."""
@@ -110,8 +114,8 @@ def raw_bytes(text: object) -> bytes:
     return json.dumps(text, default=str, ensure_ascii=False).encode()
 
 
-def missing_column(name: str, column: str, columns: Sequence[str], hint: str = "") -> InvalidInput:
+def missing_column(name: str, column: str, columns: Sequence[str], hint: str = "") -> MissingColumn:
     """The error of a column that the file has not, or more than once."""
     problem = "has more than one column" if column in columns else "has no column"
     existing = ", ".join(shorten(existing) for existing in columns[:MAX_COLUMNS_SHOWN])
-    return InvalidInput(f"{name} {problem} {shorten(column)}; its columns are {existing}{hint}")
+    return MissingColumn(f"{name} {problem} {shorten(column)}; its columns are {existing}{hint}")

@@ -331,6 +331,16 @@ def test_what_is_missing_in_a_file_is_told_with_the_option_to_use(
         ("--events", values): "the file has no header: --no-header --columns 1,2,3",
         ("--users", named): "has no column 'user_id'; its columns are 'id', 'country'; name it: --user-id COLUMN",
         ("--items", named): "name it: --item-columns item_id=COLUMN,title=COLUMN",
+        ("--items", named, "--item-columns", "item_id=id,title=name"): "name it: --item-columns item_id=COLUMN",
+        ("--items", named, "--item-columns", "item_id=id", "--attributes", "age"): "name it: --attributes COLUMN,...",
+        ("--users", named, "--user-id", "id", "--user-attributes", "age"): "name it: --user-attributes COLUMN,...",
+        ("--events", named, "--columns", "id,country,when"): "no column 'when'; its columns are 'id', 'country'; name",
+        (
+            "--events",
+            named,
+            "--columns",
+            "id,id,id,type",
+        ): "no column 'type'; its columns are 'id', 'country'; name",
     }
     for arguments, message in errors.items():
         outcome = tidewise("import", *arguments)

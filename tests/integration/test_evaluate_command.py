@@ -143,7 +143,7 @@ def test_the_same_events_in_other_formats_give_the_same_report(
     [
         (("--model", "magic"), "--model: unknown model 'magic'; known are popularity"),
         (("--cut", "yesterday"), "--cut: wanted a share as 0.8 or a date as 2014-03-01, got 'yesterday'"),
-        (("--columns", "who,what,kind"), "has no column 'kind'"),
+        (("--columns", "who,what,kind"), "has no column 'kind'.*; name it: --columns USER,ITEM,TIME"),
         (("--columns", "who,when,what"), "rows are bad; line 2: time: wanted a number"),
         (("--events", "nowhere.csv"), "nowhere.csv: cannot be read"),
     ],

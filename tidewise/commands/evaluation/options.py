@@ -89,9 +89,10 @@ class EvaluationRequest(FileOptions):
         """The files and how to read them."""
         from tidewise.evaluation.files import EvaluationFiles
 
+        columns = [self.columns_of(path) for path in self.events]
         return EvaluationFiles(
             self.events,
-            self.columns_of(self.events[0]),
+            columns[0],
             self.time_unit,
             self.items,
             self.columns_of_items(),

@@ -27,7 +27,7 @@ from tidewise.commands.files.file_options import FORMATS_HELP, FileOptions
 from tidewise.commands.operation.advice import catalogue_findings, warn
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.commands.requests import command_of
-from tidewise.files import names_in, opened
+from tidewise.files import check_columns, names_in, opened
 from tidewise.training.text_topics import name_text_topics
 
 SHOWN_BAD_LINES = 10
@@ -88,7 +88,9 @@ def import_files(request: ImportRequest) -> None:
         raise InvalidInput(msg)
     settings = settings_of(request.data, request.config, request.set_)
     if request.users is not None:
-        request.require(request.users, request.user_id, "--user-id COLUMN")
+        user_id, attributes = [request.user_id], request.columns_of_users.attributes or ()
+        for named, remedy in ((), "--user-id COLUMN"), (attributes, "--user-attributes COLUMN,..."):
+            check_columns(request.users, request.format_of(request.users), user_id, named, remedy=remedy)
     columns = request.columns_of_items(request.attributes)
     rules = {path: request.rules(settings, path) for path in request.events or ()}
     if request.dry_run:

@@ -16,6 +16,7 @@ from core.imports.rows import FileFormat, missing_column
 from tidewise.commands.files.presets import PRESETS, fitting_preset, preset_format, preset_of
 from tidewise.files import (
     ITEM_FIELDS,
+    check_columns,
     event_columns,
     guess_time_unit,
     item_columns,
@@ -32,6 +33,8 @@ ItemColumnNames = Annotated[
     str,
     typer.Option("--item-columns", help=ITEM_COLUMNS_HELP, metavar="FIELD=COLUMN[+COLUMN],...", show_default=False),
 ]
+COLUMNS_FORM = "USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]"
+ITEM_COLUMNS_FORM = "item_id=COLUMN,title=COLUMN"
 COLUMNS = "user_id,item_id,time"
 ITEM_COLUMNS = "item_id=item_id,title=title"
 FORMATS_HELP = "CSV, TSV or other delimited text, JSON lines, a JSON array or Parquet; also gzip or zstd"
@@ -48,7 +51,7 @@ class EventFileOptions:
     columns: Annotated[
         str | None,
         typer.Option(
-            metavar="USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]",
+            metavar=COLUMNS_FORM,
             help=f"Names of the events' columns, in order (default: {COLUMNS}); user.id reads a nested value.",
             show_default=False,
         ),
@@ -84,7 +87,10 @@ class EventFileOptions:
     def columns_of(self, path: Path) -> HistoryColumns:
         """The columns of an events file: as given, or by the preset."""
         if self.columns is not None:
-            return event_columns(self.columns)
+            named = event_columns(self.columns)
+            optional = tuple(named.optional().values())
+            check_columns(path, self.format_of(path), named.required, optional, remedy=f"--columns {COLUMNS_FORM}")
+            return named
         if self.preset is None:
             self._require_names(path)
             return event_columns(COLUMNS)
@@ -102,12 +108,6 @@ class EventFileOptions:
                     remedy = "if these are values, the file has no header: --no-header --columns 1,2,3"
                 raise missing_column(reader.name, missing[0], reader.columns, f"; {remedy}")
 
-    def require(self, path: Path, column: str, remedy: str) -> None:
-        """Raise `InvalidInput` with what to do where a file has no such column."""
-        with opened(path, self.format_of(path)) as reader:
-            if column not in reader.columns and column.split(".")[0] not in reader.columns:
-                raise missing_column(reader.name, column, reader.columns, f"; name it: {remedy}")
-
     @property
     def type_names(self) -> Mapping[str, str]:
         """Foreign event types and what they are here."""
@@ -120,6 +120,13 @@ class EventFileOptions:
         rules = row_rules(settings, columns, time_unit=unit, zone=time_zone(self.time_zone), type_names=self.type_names)
         default_type = preset_of(self.preset).default_type if self.preset else None
         return rules if default_type is None else replace(rules, default_type=default_type)
+
+
+def check_item_columns(path: Path, file_format: FileFormat, columns: ItemColumns) -> None:
+    """Raise `InvalidInput` with what to do where a file of items lacks one of its columns."""
+    named = [name for name in columns.names if name not in columns.attributes]
+    check_columns(path, file_format, [columns.item_id], named, remedy=f"--item-columns {ITEM_COLUMNS_FORM}")
+    check_columns(path, file_format, [columns.item_id], columns.attributes, remedy="--attributes COLUMN,...")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +145,7 @@ class FileOptions(EventFileOptions):
         if self.items is None or self.preset is None or self.item_columns is not None:
             columns = item_columns(self.item_columns or ITEM_COLUMNS, attributes=attributes, separator=self.separator)
             if self.items is not None:
-                self.require(self.items, columns.item_id, "--item-columns item_id=COLUMN,title=COLUMN")
+                check_item_columns(self.items, self.format_of(self.items), columns)
             return columns
         columns = preset_of(self.preset).item_columns_of(self.items, self.format_of(self.items))
         return replace(columns, attributes=names_in(attributes, ","))

@@ -9,8 +9,9 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from core.errors import InvalidInput
+from core.imports.rows import FileFormat
 from tidewise.bootstrap import features_folder, open_existing
-from tidewise.commands.files.file_options import ItemColumnNames
+from tidewise.commands.files.file_options import ItemColumnNames, check_item_columns
 from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 from tidewise.files import item_columns, opened
 from tidewise.training import features as vectors_of_items
@@ -104,6 +105,7 @@ def _texts(settings: Settings, items: Path | None, columns_of_items: str) -> dic
         return dict(zip(catalogue.item_ids, catalogue.texts, strict=True))
     bad: list[BadLine] = []
     columns = item_columns(columns_of_items, attributes="", separator="|")
+    check_item_columns(items, FileFormat(), columns)
     with opened(items) as source:
         return {
             item.item_id: f"{item.title}\n{item.text}".strip()
