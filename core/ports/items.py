@@ -16,6 +16,10 @@ class ItemReader(Protocol):
         """Items by integer key."""
         ...
 
+    def changed(self, keys: Sequence[int], *, revision: int) -> dict[int, StoredItem]:
+        """Those of these items that changed after a revision, by integer key."""
+        ...
+
     def by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
         """Items by id, uncatalogued ones included."""
         ...

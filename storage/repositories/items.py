@@ -68,6 +68,10 @@ def _by_key(dialect: Dialect) -> CompilerElement:
     return select(*STORED).where(dialect.is_in(columns.key, "keys"))
 
 
+def _changed(dialect: Dialect) -> CompilerElement:
+    return select(*STORED).where(dialect.is_in(columns.key, "keys"), columns.revision > bindparam("revision"))
+
+
 def _by_id(dialect: Dialect) -> CompilerElement:
     return select(*STORED).where(dialect.is_in(columns.item_id, "item_ids"))
 
@@ -165,6 +169,11 @@ class ItemRepository:
     def by_key(self, keys: Sequence[int]) -> dict[int, StoredItem]:
         """Items by integer key."""
         rows = self._session.rows(_by_key, keys=self._session.array(map(int, keys)))
+        return {stored.key: stored for stored in map(_stored, rows)}
+
+    def changed(self, keys: Sequence[int], *, revision: int) -> dict[int, StoredItem]:
+        """Those of these items that changed after a revision, by integer key."""
+        rows = self._session.rows(_changed, keys=self._session.array(map(int, keys)), revision=revision)
         return {stored.key: stored for stored in map(_stored, rows)}
 
     def by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:

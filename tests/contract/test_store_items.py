@@ -31,6 +31,16 @@ def test_items_are_read_back_by_key_and_by_id(store: Store) -> None:
     assert (stored.item, stored.in_catalogue, stored.revision, stored.updated_ms) == (SHOE, True, revision, 1234)
 
 
+def test_of_some_items_those_that_changed_after_a_revision_are_read(store: Store) -> None:
+    first = save(store, SHOE, HAT)
+    save(store, HAT, Item("scarf"))
+    with store.read() as read:
+        stored = read.items.by_id(["shoe", "hat", "scarf"])
+        keys = [stored["shoe"].key, stored["hat"].key]
+        assert read.items.changed(keys, revision=first) == {stored["hat"].key: stored["hat"]}
+        assert read.items.changed(keys, revision=read.items.revision()) == {}
+
+
 def test_each_save_puts_its_items_under_a_new_revision(store: Store) -> None:
     first, second = save(store, SHOE, HAT), save(store, HAT)
     with store.read() as read:

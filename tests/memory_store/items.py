@@ -21,6 +21,9 @@ class MemoryItems(MemoryRepository):
         requested = set(keys)
         return {stored.key: stored for stored in self.data.items.values() if stored.key in requested}
 
+    def changed(self, keys: Sequence[int], *, revision: int) -> dict[int, StoredItem]:
+        return {key: stored for key, stored in self.by_key(keys).items() if stored.revision > revision}
+
     def by_id(self, item_ids: Sequence[str]) -> dict[str, StoredItem]:
         return {item_id: self.data.items[item_id] for item_id in item_ids if item_id in self.data.items}
 

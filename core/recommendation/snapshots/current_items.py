@@ -1,7 +1,7 @@
 """Current items: what is true of items at the moment of a request.
 
-While no item has changed since the snapshot, its columns say everything and nothing is read; else the items of the
-answer are read from the store, so that a hidden, removed or renamed item is so in the next answer.
+While no item has changed since the snapshot, its columns say everything and nothing is read; else those items of the
+answer that have changed are read from the store, so that a hidden, removed or renamed item is so in the next answer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class CurrentItems:
     revision: int
     include_uncatalogued: bool
     now_ms: int
-    _stored: dict[int, StoredItem] = field(default_factory=dict)
+    _changed: dict[int, StoredItem | None] = field(default_factory=dict)  # by key, of those that were read
 
     def listed(self, rows: IntArray) -> BoolArray:
         """(n,) whether each of these rows, which the catalogue lists now, can still be recommended."""
@@ -43,16 +43,16 @@ class CurrentItems:
             return np.ones(len(rows), np.bool_)
         keys = self.catalogue.keys[rows].tolist()
         self._read(keys)
-        return np.array([self._is_listed(self._stored.get(key)) for key in keys], np.bool_)
+        return np.array([self._is_listed(self._changed[key]) for key in keys], np.bool_)
 
     def name(self, row: int) -> ItemName:
         """The name of an item of the catalogue."""
         if not self._is_unchanged:
             key = int(self.catalogue.keys[row])
             self._read([key])
-            if key in self._stored:
-                item = self._stored[key].item
-                return ItemName(item.item_id, item.title, item.categories)
+            changed = self._changed[key]
+            if changed is not None:
+                return ItemName(changed.item.item_id, changed.item.title, changed.item.categories)
         catalogue = self.catalogue
         return ItemName(catalogue.item_ids[row], catalogue.titles[row], catalogue.categories[row])
 
@@ -68,8 +68,8 @@ class CurrentItems:
     def _is_unchanged(self) -> bool:
         return self.revision == self.catalogue.revision
 
-    def _is_listed(self, stored: StoredItem | None) -> bool:
-        return self._exclusion(stored) is None
+    def _is_listed(self, changed: StoredItem | None) -> bool:
+        return changed is None or self._exclusion(changed) is None
 
     def exclusions(self, item_ids: Sequence[str]) -> Mapping[str, str | None]:
         """Why each of these items is no answer for anybody; None if it is one."""
@@ -83,6 +83,8 @@ class CurrentItems:
         return never or stored.item.availability.problem(self.now_ms)
 
     def _read(self, keys: Sequence[int]) -> None:
-        missing = [key for key in keys if key not in self._stored]
-        if missing:
-            self._stored.update(self.read.items.by_key(missing))
+        """Read which of these items changed after the catalogue was made."""
+        unread = [key for key in keys if key not in self._changed]
+        if unread:
+            self._changed.update(dict.fromkeys(unread))
+            self._changed.update(self.read.items.changed(unread, revision=self.catalogue.revision))

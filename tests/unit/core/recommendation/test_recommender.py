@@ -319,6 +319,6 @@ def test_an_answer_reads_its_items_after_one_has_changed() -> None:
     shop = Shop(store=store)
     shop.had("b")
     shop.catalogue(Item("c", title="new"))
-    assert store.reads_of(shop.for_ann) == ["users.snapshot", "items.by_key"]
+    assert store.reads_of(shop.for_ann) == ["users.snapshot", "items.changed"]
     shop.snapshots.refresh()
     assert store.reads_of(shop.for_ann) == ["users.snapshot"]

@@ -43,4 +43,4 @@ def test_after_a_change_all_items_are_named_by_one_read() -> None:
     add(store, "a", "b", "c")
     catalogue = catalogue_of(store)
     add(store, "d")
-    assert names_read(store, catalogue) == (["a", "b", "c"], ["items.revision", "items.by_key"])
+    assert names_read(store, catalogue) == (["a", "b", "c"], ["items.revision", "items.changed"])
