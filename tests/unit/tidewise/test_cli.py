@@ -47,7 +47,7 @@ def test_what_does_the_work_of_a_missing_command_is_told(typed: str, advice: str
 
 def test_the_requests_that_are_told_are_documented() -> None:
     documented = {line.removeprefix("### ") for line in API_PAGE.read_text().splitlines()}
-    assert {" ".join(request.split()[:2]) for request in REQUESTS.values()} <= documented
+    assert {f"{method} {path}" for method, path, _ in REQUESTS.values()} <= documented
     assert not commands.keys() & (REQUESTS.keys() | COMMANDS.keys())
 
 
