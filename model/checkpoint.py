@@ -121,7 +121,7 @@ def _manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(_read(path / MANIFEST))
         layout = manifest["layout"]
         complete = isinstance(manifest["version"], str) and set(manifest["digests"]) == {WEIGHTS, BUNDLE}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         msg = f"{path / MANIFEST}: damaged ({error}); restore the folder from a backup, or train again"
         raise CheckpointError(msg) from error
     if layout != LAYOUT or not complete:

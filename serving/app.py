@@ -17,6 +17,7 @@ from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
 from serving.http.keys import RELOAD_S, KeyRing
 from serving.http.metrics import MetricsMiddleware
 from serving.http.replies import add_error_replies
+from serving.http.session_cookie import cookie_name
 from serving.routes.audit import AuditRoutes
 from serving.routes.dashboard import DashboardRoutes
 from serving.routes.dead_letters import DeadLetterRoutes
@@ -100,7 +101,8 @@ def _key_ring(services: Services) -> KeyRing | None:
     if not services.api_key:
         return None
     given = {Scope.ADMIN: services.api_key, Scope.WRITE: services.write_key, Scope.READ: services.read_key}
-    return KeyRing(services.store, given=given, wall=services.wall)
+    cookie = cookie_name(is_https=services.sign_in is not None and services.sign_in.is_https)
+    return KeyRing(services.store, given=given, wall=services.wall, cookie=cookie)
 
 
 @contextmanager

@@ -72,7 +72,7 @@ class NumpyFolders:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             arrays = {key: _read(folder / f"{key}.npy", *expected) for key, expected in manifest["files"].items()}
             return arrays, manifest["about"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             msg = f"{folder} is damaged ({error})"
             raise DamagedArrays(msg) from error
 

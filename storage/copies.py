@@ -75,7 +75,7 @@ def load(path: Path, url: str) -> None:
 
 def _dump_sqlite(source: Path, path: Path) -> None:
     try:
-        connection = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
         try:
             connection.execute("VACUUM INTO ?", [str(path)])
         finally:

@@ -64,7 +64,7 @@ class WriterTurns:
     def _opened(self) -> int:
         if self._file is None:
             try:
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
             except OSError as error:
                 msg = f"{self._path}: cannot be written ({error.strerror}); make the folder of the database writable"
                 raise StoreUnavailable(msg) from error

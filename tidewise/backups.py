@@ -90,7 +90,7 @@ def read_backup(folder: Path, *, progress: Progress) -> Backup:
             raise InvalidInput(msg)
         files = {name: StoredFile(**file) for name, file in document["files"].items()}
         backup = Backup(**{**document, "files": files})
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, InvalidInput):
             raise
         msg = f"{folder}: no backup ({MANIFEST}: {error}); name a folder that `tidewise backup` made"
@@ -147,6 +147,9 @@ def _digests(folder: Path, progress: Progress) -> Iterator[tuple[str, StoredFile
     """The files of a backup but its manifest, flushed to the disk."""
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        if path.is_symlink():  # to a folder, whose files would be copied unchecked
+            msg = f"{path}: wanted files and folders, got a symbolic link; nothing was restored, use another backup"
+            raise InvalidInput(msg)
         if path.is_dir() or name == MANIFEST:
             continue
         progress(f"checking {name}")

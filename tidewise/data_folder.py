@@ -17,9 +17,9 @@ LOCK_NAME = "up.lock"
 
 
 def make_folder(folder: Path) -> None:
-    """Create the folder if it is missing; raises `InvalidSettings` where it cannot be created."""
+    """Create the folder if it is missing, for its owner alone; raises `InvalidSettings` where it cannot be created."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it will hold personal data
     except OSError as error:
         raise _unusable(folder, error) from error
 
@@ -32,7 +32,8 @@ def hold(folder: Path) -> Iterator[None]:
     """
     make_folder(folder)
     try:
-        file = (folder / LOCK_NAME).open("a+")
+        # It is overwritten, so it must not be a symbolic link to something else.
+        file = os.fdopen(os.open(folder / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600), "a+")
     except OSError as error:
         raise _unusable(folder, error) from error
     with file:

@@ -22,6 +22,9 @@ from typing import Literal
 
 # They set the size of native thread pools.
 THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+# Of which lines, colours and commands of terminals are made (C0 and C1 but line break and tab), and which reverse text.
+CONTROLS = (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+UNPRINTABLE = {code: f"\\u{code:04x}" for code in CONTROLS}
 CHATTY_LOGGERS = ("httpx", "httpcore", "uvicorn.error", "alembic", "faiss", "kafka", "aiokafka", "faust", "mode")
 SWITCH_INTERVAL_S = 0.0005  # how long a thread keeps the interpreter lock (GIL) while others wait for it
 LOW_PRIORITY = 5  # niceness of a process that works beside those that answer or commit
@@ -59,6 +62,17 @@ def set_switch_interval() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
+class TextFormatter(logging.Formatter):
+    """A log record as text: a traceback is indented, and whatever a message holds, it begins no line of its own."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record."""
+        return printable(super().format(record)).replace("\n", "\n  ")
+
+
 class JsonFormatter(logging.Formatter):
     """One JSON object per log record: time, level, logger, message and, after an exception, the traceback."""
 
@@ -72,12 +86,19 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        return printable(json.dumps(entry, ensure_ascii=False))
+
+
+def printable(text: str) -> str:
+    r"""Text, or JSON, for a terminal or a log: what would move its cursor or turn text round is shown as \u001b."""
+    return text if text.isprintable() else text.translate(UNPRINTABLE)
 
 
 def start_log(level: int) -> None:
     """Log to standard error from this level on; libraries that report every step only with `logging.DEBUG`."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(TextFormatter())
+    logging.basicConfig(level=level, handlers=[handler])
     if level > logging.DEBUG:
         for name in CHATTY_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)

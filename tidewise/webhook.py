@@ -37,6 +37,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 3600.0
 MAX_ATTEMPTS = 20  # some 14 hours
 MAX_AGE_MS = DAY_MS  # older alarms were raised before the webhook was set
 SIGNATURE = "X-Tidewise-Signature"
+# IPv6 addresses that end with one of IPv4: NAT64 (RFC 6052), stateless translation, and the compatible ones.
+TRANSLATED = [ipaddress.IPv6Network(net) for net in ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")]
 TRANSPORT_ERRORS = (OSError, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
 
 
@@ -52,6 +54,12 @@ class Webhook:
     secret: str
     allow_private: bool = False
 
+    @property
+    def shown(self) -> str:
+        """The address for messages: without its path, which is often the receiver's secret."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
     def post(self, alarm: Alarm) -> None:
         """Send one alarm; raises `WebhookRefused`."""
         body = json.dumps({"version": 1, "alarm": asdict(alarm)}).encode()
@@ -64,10 +72,10 @@ class Webhook:
         try:
             status = self._send(body, headers)
         except TRANSPORT_ERRORS as error:
-            msg = f"{self.url} cannot be reached ({error}); it is tried again"
+            msg = f"{self.shown} cannot be reached ({error}); it is tried again"
             raise WebhookRefused(msg) from error
         if not 200 <= status < 300:
-            msg = f"{self.url} answered {status}, wanted 2xx (redirects are not followed); it is tried again"
+            msg = f"{self.shown} answered {status}, wanted 2xx (redirects are not followed); it is tried again"
             raise WebhookRefused(msg)
 
     def _send(self, body: bytes, headers: dict[str, str]) -> int:
@@ -93,10 +101,23 @@ class _CheckedAddresses(httpcore.SyncBackend):
     def connect_tcp(self, host: str, port: int, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
         """Resolve the host, check its address, and connect; TLS still checks the certificate of the host name."""
         address = str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
-        if not self._allow_private and not ipaddress.ip_address(address.partition("%")[0]).is_global:
+        if not self._allow_private and not is_public(address.partition("%")[0]):
             msg = f"{host} is {address}, an address of this network; set drift.webhook_allow_private if that is meant"
             raise WebhookRefused(msg)
         return super().connect_tcp(address, port, *arguments, **options)
+
+
+def is_public(address: str) -> bool:
+    """Whether an address is of the internet, and so is the IPv4 address that it may lead to through a translator."""
+    parsed = ipaddress.ip_address(address)
+    if not parsed.is_global or parsed.is_multicast:
+        return False
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return True
+    within = [ipaddress.IPv4Address(int(parsed) & 0xFFFFFFFF)] if any(parsed in net for net in TRANSLATED) else []
+    if parsed.sixtofour is not None:
+        within.append(parsed.sixtofour)
+    return not parsed.is_site_local and all(inner.is_global and not inner.is_multicast for inner in within)
 
 
 class WebhookSender:
@@ -156,10 +177,11 @@ def signature(secret: str, timestamp: str, body: bytes) -> str:
 def webhook_of(settings: Settings) -> Webhook | None:
     """The webhook of the settings, None where they name none; raises `InvalidSettings` for a malformed address."""
     drift = settings.drift
-    if not drift.webhook_url:
+    url = drift.webhook_url.get_secret_value()
+    if not url:
         return None
-    parts = urlsplit(drift.webhook_url)
+    parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password:
-        msg = f"drift.webhook_url: wanted http(s)://HOST/PATH without a password, got {drift.webhook_url!r}"
+        msg = "drift.webhook_url: wanted http(s)://HOST/PATH without a user name and password"
         raise InvalidSettings(msg)
-    return Webhook(drift.webhook_url, drift.webhook_secret.get_secret_value(), drift.webhook_allow_private)
+    return Webhook(url, drift.webhook_secret.get_secret_value(), drift.webhook_allow_private)

@@ -9,6 +9,7 @@ from typing import Any
 from core.records.api_keys import Scope
 
 EVERYBODY = "*"
+NAMES = ("email", "preferred_username", "sub")  # claims that name a person, the first that there is
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,5 +48,6 @@ class SignIn:
 
 
 def person_of(claims: Mapping[str, Any]) -> str:
-    """How a person is named in the audit log."""
-    return str(next(claims[name] for name in ("email", "preferred_username", "sub") if claims.get(name)))
+    """How a person is named in the audit log; not by an e-mail address that the provider calls unverified."""
+    names = ("preferred_username", "sub") if claims.get("email_verified") is False else NAMES
+    return str(next(claims[name] for name in names if claims.get(name)))

@@ -25,6 +25,7 @@ NOT, OR = "not", "or"
 NOT_SIGN = "!"  # before a name in a query string
 MAX_CHOICES = 64  # of one filter, over all its conditions
 MAX_DEPTH = 4  # of "not" and "or" inside each other
+MAX_ENTRIES = MAX_CHOICES * 3 * (MAX_DEPTH + 1)  # a name, a list and a range at each level
 RANGE = re.compile(rf"({NUMBER})?\.\.({NUMBER})?", re.ASCII)
 
 
@@ -111,7 +112,21 @@ def filter_of(raw: object, *, field: str = "where") -> Filter:
     "not" has an object, or a list of objects of which none may hold; "or" has a list of objects of which one holds.
     Raises `InvalidInput` about `field`.
     """
+    if _is_large(raw):
+        msg = f"{field}: wanted at most {MAX_CHOICES} values in all, got many more"
+        raise InvalidInput(msg, field=field)
     return _checked(_filter(raw, field, MAX_DEPTH), field)
+
+
+def _is_large(raw: object) -> bool:
+    """Whether there are more entries, at all levels, than a filter of `MAX_CHOICES` values can have."""
+    rest, num = [raw], 0
+    while rest and num <= MAX_ENTRIES:
+        value = rest.pop()
+        if isinstance(value, Mapping | list):
+            num += len(value)
+            rest.extend(value.values() if isinstance(value, Mapping) else value)
+    return num > MAX_ENTRIES
 
 
 def _filter(raw: object, field: str, depth: int) -> Filter:

@@ -9,7 +9,7 @@ import hashlib
 import math
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -162,11 +162,37 @@ def event_key_of(event_id: str) -> bytes:
 
 
 def shorten(value: object, limit: int = 60) -> str:
-    """A value for a message: quoted and cut to `limit` characters."""
-    if isinstance(value, int) and value.bit_length() > 1024:
-        return f"an integer of {value.bit_length()} bits"  # Python refuses to convert the longest ones
-    text = repr(value[: limit * 2]) if isinstance(value, str | bytes) else repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    """A value for a message: quoted and cut to `limit` characters; of a large or deep one no more is read."""
+    text = ""
+    for piece in _written(value, limit):
+        text += piece
+        if len(text) > limit:
+            return text[: limit - 3] + "..."
+    return text
+
+
+def _written(value: object, limit: int) -> Iterator[str]:
+    """The pieces of `repr(value)`, of texts only as much as is shown."""
+    if isinstance(value, str | bytes):
+        yield repr(value[: limit * 2])
+    elif isinstance(value, int) and value.bit_length() > 1024:
+        yield f"an integer of {value.bit_length()} bits"  # Python refuses to convert the longest ones
+    elif type(value) is list:
+        yield "["
+        for index, entry in enumerate(value):
+            yield ", " if index else ""
+            yield from _written(entry, limit)
+        yield "]"
+    elif type(value) is dict:
+        yield "{"
+        for index, (name, entry) in enumerate(value.items()):
+            yield ", " if index else ""
+            yield from _written(name, limit)
+            yield ": "
+            yield from _written(entry, limit)
+        yield "}"
+    else:
+        yield repr(value)
 
 
 def field_name(name: object) -> str | None:

@@ -51,7 +51,7 @@ class Collection:
             items = json.loads((folder / ITEMS).read_bytes()) if (folder / ITEMS).exists() else {}
             rows, faults = _rows(folder)
             return cls(folder, str(about["fingerprint"]), int(about["size"]), items, rows, faults)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             msg = f"{folder}: wanted a folder made by `tidewise features`, got {error!r}; run that first"
             raise InvalidInput(msg) from None
 

@@ -10,7 +10,7 @@ from core.clock import Clock
 from core.ports.store import Store
 from core.records.api_keys import ApiKey, Scope, digest_of
 from serving.http.rate_limit import TokenBucket
-from serving.http.session_cookie import session_secret
+from serving.http.session_cookie import COOKIE, session_secret
 
 RELOAD_S = 1.0  # how soon a new key is accepted and a revoked one refused
 SETTINGS_NAME = "settings"
@@ -36,11 +36,13 @@ class KeyRing:
         *,
         given: Mapping[Scope, str | None],
         wall: Clock,
+        cookie: str = COOKIE,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`given`: the secrets of the settings, which are valid as long as the process runs."""
+        """`given`: the secrets of the settings, which are valid as long as the process runs. `cookie`: of sessions."""
         self._store = store
         self._wall = wall
+        self._cookie = cookie
         self._monotonic_s = monotonic_s
         self._of_settings = {
             digest_of(secret.encode()): Access(SETTINGS_NAME, scope) for scope, secret in given.items() if secret
@@ -65,7 +67,11 @@ class KeyRing:
         They are sent as `Authorization: Bearer SECRET` or `X-API-Key: SECRET`, by the dashboard also in a session's
         cookie.
         """
-        found = [access for secret in _secrets(headers) if (access := self._find(digest_of(secret))) is not None]
+        found = [
+            access
+            for secret in _secrets(headers, self._cookie)
+            if (access := self._find(digest_of(secret))) is not None
+        ]
         return max(found, key=lambda access: access.scope, default=None)
 
     def _find(self, digest: bytes) -> Access | None:
@@ -81,12 +87,12 @@ class KeyRing:
         return TokenBucket(max_per_s, now_s=self._monotonic_s)
 
 
-def _secrets(headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+def _secrets(headers: Sequence[tuple[bytes, bytes]], cookie: str) -> list[bytes]:
     secrets = []
     for name, value in headers:
         if name == b"x-api-key":
             secrets.append(value.strip())
         elif name == b"authorization" and value[:7].lower() == b"bearer ":
             secrets.append(value[7:].strip())
-    session = session_secret(headers)
+    session = session_secret(headers, cookie)
     return secrets if session is None else [*secrets, session]

@@ -5,6 +5,7 @@ Plain functions instead of a pydantic model per request: they cost microseconds 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
@@ -29,6 +30,7 @@ Word = TypeVar("Word", bound=str)
 
 RECOMMENDATION_FIELDS = ("n", "category", "where", "exclude", "at", "seen", "explain", "scenario", "record")
 NEXT_PAGE_FIELDS = ("next", "n", "record")
+LARGE_BYTES = 2**20
 DOT_SEGMENTS = {".;": ".", "..;": ".."}  # HTTP clients remove both from a path, percent-encoded or not
 
 
@@ -43,10 +45,25 @@ async def read_json(request: Request, *, max_bytes: int) -> object:
         if len(body) > max_bytes:
             raise _too_large(max_bytes)
     try:
-        return orjson.loads(body)
+        return _parsed(body)
     except orjson.JSONDecodeError as error:
         message = f"the body is not valid JSON: {error}; send UTF-8 JSON (without NaN or Infinity)"
         raise HTTPError(400, "malformed_json", message) from None
+
+
+def _parsed(body: bytearray) -> object:
+    """The JSON of a body.
+
+    Without garbage collection while it is read, which no other thread does meanwhile: over millions of new objects that
+    took 2.5 s of CPU for 16 MiB of empty lists, instead of 0.5.
+    """
+    if len(body) < LARGE_BYTES or not gc.isenabled():
+        return orjson.loads(body)
+    gc.disable()
+    try:
+        return orjson.loads(body)
+    finally:
+        gc.enable()
 
 
 async def read_object(

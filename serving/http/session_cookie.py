@@ -11,10 +11,15 @@ MARKER_COOKIE = "tidewise_signed_in"  # tells the dashboard's scripts, which can
 DASHBOARD = (b"x-tidewise-client", b"dashboard")  # a page of another site cannot send it (CSRF)
 
 
-def session_secret(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
-    """The secret of the session cookie in raw headers of a request by the dashboard."""
+def cookie_name(*, is_https: bool) -> str:
+    """With HTTPS a name that browsers let only this host set, not another one of the same domain (session fixation)."""
+    return f"__Host-{COOKIE}" if is_https else COOKIE
+
+
+def session_secret(headers: Sequence[tuple[bytes, bytes]], cookie: str = COOKIE) -> bytes | None:
+    """The secret of the session cookie of that name in raw headers of a request by the dashboard."""
     if DASHBOARD not in headers:
         return None
-    cookies = (value.decode("latin-1") for name, value in headers if name == b"cookie")
-    found = [secret for cookie in cookies if (secret := cookie_parser(cookie).get(COOKIE))]
+    sent = (value.decode("latin-1") for name, value in headers if name == b"cookie")
+    found = [secret for cookies in sent if (secret := cookie_parser(cookies).get(cookie))]
     return found[0].encode("latin-1") if found else None

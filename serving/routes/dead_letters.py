@@ -57,7 +57,7 @@ class DeadLetterRoutes:
 
     async def _keys(self, request: Request) -> set[int] | None:
         """The keys in a body; None for all."""
-        body = await read_object(request, KEY_FIELDS, max_bytes=self._engine.limits.max_body_bytes)
+        body = await read_object(request, KEY_FIELDS, max_bytes=self._engine.limits.max_object_bytes)
         if body.get("all") is True and "keys" not in body:
             return None
         return _checked(body.get("keys"))

@@ -59,7 +59,7 @@ class ExperimentRoutes:
     async def put(self, request: Request) -> Response:
         """Insert or replace an experiment: one revision."""
         name, author = path_id(request, "name"), change_author(request)
-        definition = await read_object(request, FIELDS, max_bytes=self._services.limits.max_body_bytes)
+        definition = await read_object(request, FIELDS, max_bytes=self._services.limits.max_object_bytes)
         store = audited(self._services, request, "store experiment", name)
         clock, scenarios = self._services.clock, self._services.scenarios
 

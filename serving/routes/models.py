@@ -77,7 +77,7 @@ class ModelRoutes:
         return json_reply((await self._engine.writer.run(apply)).to_json())
 
     async def _body(self, request: Request, schema: type[Schema]) -> dict[str, object]:
-        max_bytes = self._services.limits.max_body_bytes
+        max_bytes = self._services.limits.max_object_bytes
         return await read_object(request, tuple(schema.model_fields), max_bytes=max_bytes, optional=True)
 
     def _list(self) -> dict[str, object]:

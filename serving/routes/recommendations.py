@@ -66,7 +66,7 @@ class RecommendationRoutes:
 
         With `users`: the next items of each of them.
         """
-        body = await read_object(request, SESSION_FIELDS, max_bytes=self._engine.limits.max_body_bytes)
+        body = await read_object(request, SESSION_FIELDS, max_bytes=self._engine.limits.max_object_bytes)
         check_scenario(request, body.get("scenario"))
         if body.get("users") is not None:
             return await self._recommend_all(body)
@@ -104,7 +104,7 @@ class RecommendationRoutes:
     async def rank(self, request: Request) -> Response:
         """The items of the body, best first for a user."""
         user_id = path_id(request, "user_id")
-        body = await read_object(request, RANK_FIELDS, max_bytes=self._engine.limits.max_body_bytes)
+        body = await read_object(request, RANK_FIELDS, max_bytes=self._engine.limits.max_object_bytes)
         item_ids = check_ids("item_ids", body.get("item_ids"), limit=self._engine.limits.max_ids)
         at_ms = None if body.get("at") is None else check_time_ms("at", body["at"])
         return await self._reply(

@@ -135,4 +135,4 @@ class ScenarioRoutes:
 
     async def _body(self, request: Request, fields: type[Schema] | tuple[str, ...]) -> dict[str, object]:
         names = fields if isinstance(fields, tuple) else tuple(fields.model_fields)
-        return await read_object(request, names, max_bytes=self._services.limits.max_body_bytes)
+        return await read_object(request, names, max_bytes=self._services.limits.max_object_bytes)

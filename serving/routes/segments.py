@@ -44,7 +44,7 @@ class SegmentRoutes:
     async def put(self, request: Request) -> Response:
         """Insert or replace a segment: one revision."""
         name, author, clock = path_id(request, "name"), change_author(request), self._services.wall
-        definition = await read_object(request, FIELDS, max_bytes=self._services.limits.max_body_bytes)
+        definition = await read_object(request, FIELDS, max_bytes=self._services.limits.max_object_bytes)
         store = audited(self._services, request, "store segment", name)
         change = await self._engine.change_definition(
             self._segments, lambda: save_segment(store, name, definition, author=author, clock=clock)

@@ -29,13 +29,14 @@ from core.access.sessions import PREFIX, end_session, open_session
 from core.access.sign_in import SignIn, person_of
 from core.errors import TidewiseError
 from serving.http.keys import RELOAD_S
-from serving.http.session_cookie import COOKIE, MARKER_COOKIE, session_secret
+from serving.http.session_cookie import MARKER_COOKIE, cookie_name, session_secret
 from serving.runtime.engine import Engine
 
 _log = logging.getLogger(__name__)
 
 FLOW_COOKIE, FLOW_S = "tidewise_sign_in", 600  # between leaving for the provider and coming back
 PROVIDER_TIMEOUT_S = 10.0
+MAX_RUNNING = 100  # sign-ins of a process at a time
 PROVIDER_ERRORS = (httpx2.HTTPError, RuntimeError, ValueError)  # it is away, or answers what it may not
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -51,6 +52,8 @@ class SignInRoutes:
         self._engine = engine
         self._services = engine.services
         self._sign_in = sign_in
+        self._cookie = cookie_name(is_https=sign_in.is_https)
+        self._num_running = 0
         self._provider = OAuth().register(
             "provider",
             client_id=sign_in.client_id,
@@ -91,7 +94,16 @@ class SignInRoutes:
         return response
 
     async def callback(self, request: Request) -> Response:
-        """Back from the provider: begin a session."""
+        """Back from the provider: begin a session; at most some at a time, as each asks the provider."""
+        if self._num_running >= MAX_RUNNING:
+            return _page("Too many people sign in just now.", status=503)
+        self._num_running += 1
+        try:
+            return await self._begin(request)
+        finally:
+            self._num_running -= 1
+
+    async def _begin(self, request: Request) -> Response:
         try:
             claims = await self._claims(request)
         except PROVIDER_ERRORS as error:
@@ -116,18 +128,18 @@ class SignInRoutes:
         request.session.clear()
         response = RedirectResponse(f"{self._sign_in.public_url}/", status_code=303, headers=HEADERS)
         seconds, secure = self._sign_in.session_ms // 1000, self._sign_in.is_https
-        response.set_cookie(COOKIE, secret, max_age=seconds, secure=secure, httponly=True, samesite="strict")
+        response.set_cookie(self._cookie, secret, max_age=seconds, secure=secure, httponly=True, samesite="strict")
         response.set_cookie(MARKER_COOKIE, "yes", max_age=seconds, secure=secure, samesite="strict")
         return response
 
     async def end(self, request: Request) -> Response:
         """End the session; only for the dashboard."""
-        secret = session_secret(request.scope["headers"])
+        secret = session_secret(request.scope["headers"], self._cookie)
         if secret is None:
             return _page("Only the dashboard can end a session.", status=403)
         await self._engine.executor.run(lambda: end_session(self._services.store, secret))
         response = Response(status_code=204, headers=HEADERS)
-        for name in (COOKIE, MARKER_COOKIE):
+        for name in (self._cookie, MARKER_COOKIE):
             response.delete_cookie(name, secure=self._sign_in.is_https, samesite="strict")
         return response
 

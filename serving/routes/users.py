@@ -126,7 +126,7 @@ class UserRoutes:
     async def merge(self, request: Request) -> Response:
         """Merge another user, a guest, into this one; later events of the guest's id are this user's."""
         user_id = path_id(request, "user_id")
-        body = await read_object(request, ("from",), max_bytes=self._engine.limits.max_body_bytes)
+        body = await read_object(request, ("from",), max_bytes=self._engine.limits.max_object_bytes)
         from_id = check_id("from", body.get("from"))
         services = self._services
         state, num_gained = await self._engine.writer.run(

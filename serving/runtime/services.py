@@ -75,6 +75,11 @@ class Limits:
     wait_timeout_s: float = 10.0
     activity_period_s: float = 5.0
 
+    @property
+    def max_object_bytes(self) -> int:
+        """The largest body that is one question or definition: 1,000 ids and times of 256 bytes, in any notation."""
+        return min(self.max_body_bytes, 2 * 2**20)
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterDecoder:

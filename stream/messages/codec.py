@@ -77,7 +77,7 @@ class Codec:
             try:
                 event = self._event(message, index, payload)
             except InvalidEvent as error:
-                raw = message.value if len(payloads) == 1 else orjson.dumps(payload)
+                raw = message.value if len(payloads) == 1 else _encoded(payload)
                 into.dead_letters.append(self.dead_letter(message, str(error), raw or b""))
             else:
                 into.events.append(event)
@@ -157,6 +157,14 @@ def encode(event: Interaction) -> bytes:
 def encode_many(events: Sequence[Interaction]) -> bytes:
     """Several events as one message's value."""
     return b"[" + b",".join(map(encode, events)) + b"]"
+
+
+def _encoded(payload: object) -> bytes:
+    """An entry of an array as it is kept in a dead letter; of one that is nested too deep to be written, what it is."""
+    try:
+        return orjson.dumps(payload)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(shorten(payload))
 
 
 def _position_id(message: Message, index: int) -> str:

@@ -138,6 +138,32 @@ def test_a_damaged_backup_restores_nothing(
     assert not (tmp_path / "restored").exists()
 
 
+@pytest.mark.parametrize("name", ["models/model-2", "models/model-1/weights"])
+def test_a_backup_with_a_link_restores_nothing(name: str, sqlite_database: Database, tmp_path: Path) -> None:
+    (tmp_path / "data/models/model-1").mkdir(parents=True)
+    (tmp_path / "data/models/model-1/weights").write_bytes(b"weights")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/secret").write_text("of this machine")
+    a_backup(tmp_path / "backup", settings_of(tmp_path / "data", sqlite_database.url))
+    (tmp_path / "backup" / name).unlink(missing_ok=True)
+    (tmp_path / "backup" / name).symlink_to(tmp_path / "elsewhere")
+    target = settings_of(tmp_path / "restored", f"sqlite:///{tmp_path}/restored/tidewise.db")
+    with pytest.raises(InvalidInput, match="symbolic link; nothing was restored"):
+        backups.restore_backup(tmp_path / "backup", target, progress=silent)
+    assert not (tmp_path / "restored").exists()
+
+
+def test_a_manifest_that_is_nested_deeply_is_none(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(InvalidInput, match="no backup"):
+        backups.read_backup(tmp_path, progress=silent)
+
+
+def test_a_backup_is_for_its_owner_alone(sqlite_database: Database, tmp_path: Path) -> None:
+    a_backup(tmp_path / "backup", settings_of(tmp_path / "data", sqlite_database.url))
+    assert (tmp_path / "backup").stat().st_mode & 0o777 == 0o700
+
+
 def test_a_folder_without_a_manifest_is_no_backup(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no backup"):
         backups.read_backup(tmp_path, progress=silent)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InvalidSettings
+from core.errors import InvalidSettings, StoreUnavailable
 from tidewise.bootstrap import open_system
 from tidewise.data_folder import hold
 from tidewise.settings.schema import load_settings
@@ -32,4 +32,13 @@ def test_a_file_instead_of_the_data_folder_is_an_error(use: Callable[[Path], Non
 @pytest.mark.parametrize("use", [opened, held])
 def test_a_missing_data_folder_is_made(use: Callable[[Path], None], tmp_path: Path) -> None:
     use(tmp_path / "deep" / "data")
-    assert (tmp_path / "deep" / "data").is_dir()
+    assert (tmp_path / "deep" / "data").stat().st_mode & 0o777 == 0o700, "it holds personal data"
+
+
+@pytest.mark.parametrize("name", ["up.lock", "tidewise.db-turn"])
+def test_files_that_are_written_are_no_links_to_others(name: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / name).symlink_to(tmp_path / "precious")
+    with pytest.raises((InvalidSettings, StoreUnavailable), match="symbolic links"):
+        held(tmp_path) if name == "up.lock" else opened(tmp_path)
+    assert (tmp_path / "precious").read_text() == "kept"

@@ -142,6 +142,28 @@ def test_no_script_reads_the_cookie_and_no_other_site_sends_it(case: SignInCase)
     assert "secure" in flow.lower()
 
 
+def test_with_https_another_host_of_the_domain_sets_no_session(case: SignInCase) -> None:
+    secret = case.enter("ann").cookies["tidewise_session"]
+    case.await_status(200)
+    shop = case.shop.with_services(
+        api_key="admin-key-of-the-settings",
+        sign_in=replace(provider_at(case.issuer), public_url="https://shop.example"),
+    )
+    with Api(create_app(shop), headers=DASHBOARD) as https:
+        assert https.get("/v1/status", headers={"Cookie": f"tidewise_session={secret}"}).status_code == 401
+        assert https.get("/v1/status", headers={"Cookie": f"__Host-tidewise_session={secret}"}).status_code == 200
+
+
+def test_more_sign_ins_than_the_provider_is_asked_for_at_a_time_wait(
+    case: SignInCase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = case.come_back("ann")
+    with monkeypatch.context() as patched:
+        patched.setattr("serving.routes.sign_in.MAX_RUNNING", 0)
+        assert case.api.get(path).status_code == 503
+    assert case.api.get(path).status_code == 303
+
+
 def test_who_is_in_no_group_is_told_so(case: SignInCase) -> None:
     answer = case.enter("eve")
     assert answer.status_code == 403

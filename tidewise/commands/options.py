@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
+from rich.text import Text
 
 from core.errors import InvalidSettings
+from tidewise.process_setup import printable
 from tidewise.settings.schema import Settings, load_settings
 
 Data = Annotated[
@@ -49,8 +51,18 @@ Kafka = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 
 MAX_WIDTH = 1_000  # characters
-screen = Console()
-notes = Console(stderr=True)  # progress and remarks; standard output stays clean for pipes
+
+
+class PrintableConsole(Console):
+    """A console on which titles and ids, which anybody may have sent, give the terminal no commands."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Text as it is printed."""
+        return super().render_str(printable(text), **options)
+
+
+screen = PrintableConsole()
+notes = PrintableConsole(stderr=True)  # progress and remarks; standard output stays clean for pipes
 
 
 def print_whole(table: Table) -> None:
@@ -90,4 +102,4 @@ def as_arguments(overrides: Mapping[str, object], config: Path | None) -> list[s
 
 def print_json(document: object) -> None:
     """One JSON document on standard output."""
-    typer.echo(json.dumps(document, ensure_ascii=False, default=str))
+    typer.echo(printable(json.dumps(document, ensure_ascii=False, default=str)))

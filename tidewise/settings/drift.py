@@ -52,8 +52,8 @@ class DriftSettings(Section):
     """Segments to monitor separately, comma-separated: `category`, `item.NAME` (attribute), `event.NAME` (context)."""
     max_segments: Count = 12
     """The maximum number of segment values, those with enough events first."""
-    webhook_url: str = ""
-    """The URL (http or https) that alarms are posted to; empty: none."""
+    webhook_url: SecretStr = SecretStr("")
+    """The URL (http or https) that alarms are posted to, often a secret itself; empty: none."""
     webhook_secret: SecretStr = SecretStr("")
     """The secret (at least 16 characters) that signs posted alarms; required with a webhook."""
     webhook_allow_private: bool = False
@@ -73,7 +73,7 @@ class DriftSettings(Section):
 
     @model_validator(mode="after")
     def _webhook_has_a_secret(self) -> Self:
-        if self.webhook_url and len(self.webhook_secret.get_secret_value()) < 16:
+        if self.webhook_url.get_secret_value() and len(self.webhook_secret.get_secret_value()) < 16:
             advice = "`openssl rand -hex 24` makes one"
             msg = f"drift.webhook_url needs drift.webhook_secret of at least 16 characters; {advice}"
             raise ValueError(msg)

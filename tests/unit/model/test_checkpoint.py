@@ -57,6 +57,13 @@ def test_one_flipped_bit_is_found_and_the_file_named(folder: Path, name: str) ->
         load(folder)
 
 
+@pytest.mark.parametrize("name", [BUNDLE, MANIFEST])
+def test_json_that_is_nested_deeply_is_refused(folder: Path, name: str) -> None:
+    (folder / name).write_text("[" * 100_000 + "]" * 100_000)
+    with pytest.raises(CheckpointError, match=name):
+        load(folder)
+
+
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     name=st.sampled_from([WEIGHTS, BUNDLE, MANIFEST]),

@@ -12,7 +12,7 @@ from io import StringIO
 
 import pytest
 
-from tidewise.process_setup import JsonFormatter, freeze_gc, use_log_format
+from tidewise.process_setup import JsonFormatter, TextFormatter, freeze_gc, use_log_format
 
 
 def test_a_log_record_is_one_line_of_json() -> None:
@@ -30,6 +30,19 @@ def test_a_log_record_is_one_line_of_json() -> None:
     assert (entry["level"], entry["logger"], entry["message"]) == ("ERROR", "tidewise.test", 'user "é" said\nnothing')
     assert entry["traceback"].endswith("ValueError: boom")
     assert entry["time"].endswith("+00:00")
+
+
+FORGED = "no such user\n2026-01-01 00:00:00,000 INFO tidewise: all is well\r\x1b[2J\x9b31m\u202e\u2028end"
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_whatever_a_message_holds_no_other_line_begins_a_record(formatter: logging.Formatter) -> None:
+    record = logging.LogRecord("tidewise.test", logging.WARNING, "", 0, "refused: %s", (FORGED,), None)
+    first, *others = formatter.format(record).split("\n")
+    assert "no such user" in first
+    assert all(line.startswith("  ") for line in others)
+    assert not {"\r", "\x1b", "\x9b", "\u202e", "\u2028"} & set("".join([first, *others]))
+    assert "\\u202e\\u2028end" in "".join([first, *others])
 
 
 def test_no_memory_image_is_written_after_a_crash() -> None:

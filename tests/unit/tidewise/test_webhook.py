@@ -15,7 +15,16 @@ from core.clock import ManualClock
 from core.errors import InvalidSettings
 from core.records.drift import Alarm
 from tidewise.settings.schema import load_settings
-from tidewise.webhook import MAX_AGE_MS, SIGNATURE, Webhook, WebhookRefused, WebhookSender, signature, webhook_of
+from tidewise.webhook import (
+    MAX_AGE_MS,
+    SIGNATURE,
+    Webhook,
+    WebhookRefused,
+    WebhookSender,
+    is_public,
+    signature,
+    webhook_of,
+)
 
 SECRET = "a secret of sixteen"
 ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, 0.08, 0.12, "events moved", "v1")
@@ -84,6 +93,40 @@ def test_a_redirect_is_not_followed(receiver: Receiver) -> None:
 def test_private_addresses_are_refused_by_default(host: str) -> None:
     with pytest.raises(WebhookRefused, match=r"an address of this network|cannot be reached"):
         Webhook(f"http://{host}:9/alarms", SECRET).post(ALARM)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "::ffff:10.1.2.3",
+        "64:ff9b::10.1.2.3",
+        "::ffff:0:127.0.0.1",
+        "::127.0.0.1",
+        "2002:a01:203::1",
+        "fec0::1",
+        "224.0.0.1",
+        "ff0e::1",
+        "100.64.0.1",
+    ],
+)
+def test_an_address_that_leads_to_a_private_one_is_private(address: str) -> None:
+    assert not is_public(address)
+
+
+@pytest.mark.parametrize(
+    "address", ["93.184.215.14", "2606:2800:21f::1", "64:ff9b::93.184.215.14", "2002:5db8:d70e::1"]
+)
+def test_an_address_of_the_internet_is_public(address: str) -> None:
+    assert is_public(address)
+
+
+def test_messages_name_the_receiver_without_its_path(receiver: Receiver) -> None:
+    receiver.status = 500
+    with pytest.raises(WebhookRefused, match=r"^http://127\.0\.0\.1:\d+ answered 500"):
+        hook(receiver).post(ALARM)
+    with pytest.raises(WebhookRefused) as caught:
+        Webhook("http://127.0.0.1:9/secret", SECRET, allow_private=True).post(ALARM)
+    assert "secret" not in str(caught.value)
 
 
 def test_the_connection_goes_to_the_checked_address(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-from tidewise.commands.options import screen
+from tidewise.commands.options import PrintableConsole, screen
 
 Figures = Mapping[str, Any]
 MIN_WIDTH = 120  # so that no figure is truncated in a file
@@ -23,7 +22,7 @@ def print_report(report: Figures, *, seen: str) -> None:
         f"ties by {rules['ties']}; seen items {'ranked' if seen == 'keep' else 'hidden'}",
         highlight=False,
     )
-    wide = Console(width=max(screen.width, MIN_WIDTH))
+    wide = PrintableConsole(width=max(screen.width, MIN_WIDTH))
     tables = [_main(report, seen), _depths(report, seen), _sliced(report, seen)]
     if any(model["now_gap"] for model in report["models"]):
         tables.append(_now_gap(report, seen))
@@ -42,7 +41,7 @@ def print_replay(report: Figures) -> None:
     """The figures of a prequential evaluation."""
     counts = f"{report['test_events']:,} test events of {report['users']:,} users, {report['items']:,} items"
     screen.print(f"prequential: {counts}, periods from {', '.join(report['periods'])}", highlight=False)
-    wide = Console(width=max(screen.width, MIN_WIDTH))
+    wide = PrintableConsole(width=max(screen.width, MIN_WIDTH))
     table = _table(
         "arm", "HR@10", "NDCG@10", f"NDCG@10 - {report['against']}", "95%", "training, CPU s", "ranking, CPU s"
     )

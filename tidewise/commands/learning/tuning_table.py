@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
 from tidewise.commands.learning.verdicts import MIN_WIDTH, interval_cells
-from tidewise.commands.options import screen
+from tidewise.commands.options import PrintableConsole, screen
 from tidewise.training.recipe import text_of
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ def print_tuning(tuning: Tuning) -> None:
         table.add_row(
             attempt.name, f"{attempt.ndcg.mean:.4f}", *difference, str(attempt.epochs), f"{attempt.seconds:.0f}", kept
         )
-    Console(width=max(screen.width, MIN_WIDTH)).print(table)
+    PrintableConsole(width=max(screen.width, MIN_WIDTH)).print(table)
     if tuning.untried:
         untried = "; ".join(map(text_of, tuning.untried))
         screen.print(f"No time for: {untried} (--tune-minutes).", markup=False, highlight=False, soft_wrap=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from core.learn.cycle import TrainingByHand
 from core.learn.gate import CHALLENGER, CHAMPION
 from core.records.statuses import ModelStatus
 from core.records.stored import ModelRecord
-from tidewise.commands.options import screen
+from tidewise.commands.options import PrintableConsole, screen
 
 Line = Mapping[str, Any]  # of `compared`, in a verdict's figures
 MIN_WIDTH = 100  # so that no figure is truncated in a file
@@ -55,7 +54,7 @@ def print_comparisons(figures: Mapping[str, Any]) -> None:
         name = "this model" if line["name"] == CHALLENGER else line["name"]
         difference = ("", "") if line["name"] == CHALLENGER else interval_cells(line["difference"], "+.4f")
         table.add_row(name, *interval_cells(line["ndcg_10"], ".4f"), *difference)
-    Console(width=max(screen.width, MIN_WIDTH)).print(table)
+    PrintableConsole(width=max(screen.width, MIN_WIDTH)).print(table)
 
 
 def conclusion(training: TrainingByHand) -> str:

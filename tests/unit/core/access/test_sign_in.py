@@ -57,7 +57,8 @@ def test_an_address_counts_only_if_it_is_verified() -> None:
         ({"email": "ann@example.com", "preferred_username": "ann", "sub": "1"}, "ann@example.com"),
         ({"email": "", "preferred_username": "ann", "sub": "1"}, "ann"),
         ({"sub": "1"}, "1"),
+        ({"email": "boss@example.com", "email_verified": False, "preferred_username": "eve", "sub": "1"}, "eve"),
     ],
 )
-def test_a_person_is_named_as_an_operator_knows_them(claims: dict[str, str], expected: str) -> None:
+def test_a_person_is_named_as_an_operator_knows_them(claims: dict[str, object], expected: str) -> None:
     assert person_of(claims) == expected

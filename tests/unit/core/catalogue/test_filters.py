@@ -146,6 +146,14 @@ def test_a_wrong_combination_names_its_place(raw: object, field: str) -> None:
     assert caught.value.field == field
 
 
+@pytest.mark.parametrize(
+    "raw", [{"or": [{"a": "1"}] * 100_000}, {"not": {"a": ["1"] * 100_000}}, {"or": [{"not": []}] * 100_000}]
+)
+def test_a_very_large_filter_is_refused_before_it_is_read(raw: object) -> None:
+    with pytest.raises(InvalidInput, match="at most 64 values in all, got many more"):
+        filter_of(raw)
+
+
 def test_combinations_are_bounded_in_depth_and_size() -> None:
     deep: dict[str, Any] = {"brand": "acme"}
     for _ in range(MAX_DEPTH):

@@ -303,7 +303,19 @@ def test_digest_changes_with_every_field_that_affects_state() -> None:
         (b"tea", "b'tea'"),
         pytest.param(HUGE, "an integer of 16610 bits", id="huge"),
         ("x" * 10**6, "'" + "x" * 56 + "..."),
+        ({"a": [1, None, "b"], "c": {}}, "{'a': [1, None, 'b'], 'c': {}}"),
+        pytest.param([HUGE], "[an integer of 16610 bits]", id="huge in a list"),
+        pytest.param([[]] * 10**6, "[" + "[], " * 14 + "...", id="long"),
     ],
 )
 def test_a_value_in_a_message_is_quoted_and_cut(value: object, text: str) -> None:
     assert shorten(value) == text
+
+
+def test_of_a_value_that_is_nested_deeply_a_message_has_the_beginning() -> None:
+    lists: list[object] = []
+    objects: dict[str, object] = {}
+    for _ in range(100_000):
+        lists, objects = [lists], {"a": objects}
+    assert shorten(lists) == "[" * 57 + "..."
+    assert shorten(objects).startswith("{'a': {'a': {'a': ")

@@ -136,6 +136,13 @@ BAD_BODIES = {
     "bytes that are no UTF-8": (b'{"user_id": "\xff"}', 400, "UTF-8"),
     "a lone surrogate": (b'{"user_id": "\\ud800", "item_id": "a"}', 400, "surrogate"),
     "lists nested 100,000 deep": (b"[" * 100_000, 400, "not valid JSON"),
+    "lists nested as deep as JSON may be": (
+        b'{"events":' + b"[" * 1000 + b"]" * 1000 + b"}",
+        422,
+        "none of the 1 events",
+    ),
+    "an object nested as deep": (b'{"user_id":' * 1000 + b"1" + b"}" * 1000, 422, "wanted a string"),
+    "a million empty lists": (b'{"events":[' + b"[]," * 10**6 + b"[]]}", 413, "at most 10000"),
     "a list": (b'[{"user_id": "u", "item_id": "a"}]', 422, '{"events": [...]}'),
     "text": (b'"u"', 422, "wanted a JSON object"),
     "null": (b"null", 422, "wanted a JSON object"),

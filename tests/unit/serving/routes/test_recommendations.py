@@ -328,3 +328,8 @@ def test_a_cursor_of_another_list_or_with_other_parameters_is_refused() -> None:
             reply = api.get(url)
             assert (reply.status_code, reply.json()["error"]["field"]) == (422, field)
         assert "next" not in api.get("/v1/items/latest").json()
+
+
+def test_a_question_is_smaller_than_a_batch_of_events(api: Api) -> None:
+    reply = api.post("/v1/recommendations", content=b'{"events": []' + b" " * 3 * 2**20 + b"}")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (413, "too_large")

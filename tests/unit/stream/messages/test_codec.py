@@ -53,6 +53,23 @@ def rejection(value: object, **overrides: object) -> str:
     return dead_letter.reason
 
 
+DEEP = b'{"a":' * 900 + b"1" + b"}" * 900
+
+
+@pytest.mark.parametrize("value", [DEEP, b"[" * 900 + b"]" * 900, EVENT | {"context": [[[]]] * 900}])
+def test_what_is_nested_deeply_becomes_a_dead_letter(value: object) -> None:
+    assert rejection(value)
+
+
+def test_beside_an_entry_that_is_nested_deeply_others_are_applied() -> None:
+    received = message(b"[" + orjson.dumps(EVENT) + b"," + DEEP + b"]")
+    decoded = decode(received)
+    assert [event.event_id for event in decoded.events] == ["e1"]
+    (dead_letter,) = decoded.dead_letters
+    assert orjson.loads(dead_letter.payload).startswith("{'a': {'a': ")
+    assert Codec().decode_dead_letter(dead_letter)[0] == []
+
+
 def test_one_event_per_message_is_decoded_with_its_offset() -> None:
     decoded = decode(message(EVENT))
     assert decoded.events == [Interaction("e1", "ann", "lamp", "click", NOW_MS - 5)]
