@@ -19,7 +19,7 @@ from core.background import BackgroundThread
 from core.clock import DAY_MS, Clock
 from core.errors import StoreError
 from core.outcomes.attribution import Attributor
-from core.outcomes.counting import answer_counts
+from core.outcomes.counting import answer_counts, items_shown
 from core.outcomes.item_counts import item_answer_counts
 from core.outcomes.retention import Retention
 from core.outcomes.shown_counts import Lists, shown_counts
@@ -118,7 +118,7 @@ class AnswerLog:
             origins = tx.answers.name_origins(sorted({answer.origin for answer in kept}))
             items = self._items_of(tx, kept)
             added = tx.answers.add([_stored(answer, origins, items) for answer in kept])
-            shown = {(a.time_ms // DAY_MS, a.origin_key, item) for a in added for item in a.item_keys} - self._shown
+            shown = items_shown(added) - self._shown
             tx.answers.add_items_shown(sorted(shown))
             tx.outcomes.add_counts(writer.key, answer_counts(added))
             tx.item_counts.add(writer.key, item_answer_counts(added))
@@ -185,14 +185,14 @@ def _of_present_users(tx: Transaction, answers: Sequence[Answer]) -> list[Answer
 
 
 def _stored(answer: Answer, origins: Mapping[Origin, int], items: Mapping[str, ShownItem]) -> StoredAnswer:
-    shown = [items[item_id] for item_id in answer.item_ids]
+    keys, is_new, novelty, *_ = zip(*[items[item_id] for item_id in answer.item_ids], strict=True)
     return StoredAnswer(
         bytes.fromhex(answer.recommendation_id),
         answer.user_id,
         answer.time_ms,
         origins[answer.origin],
-        tuple(item.key for item in shown),
+        keys,
         answer.propensities,
-        sum(item.is_new for item in shown),
-        sum(item.novelty for item in shown),
+        sum(is_new),
+        sum(novelty),
     )

@@ -6,6 +6,7 @@ shown. Every count belongs to the day of the answer.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from core.clock import DAY_MS
@@ -55,17 +56,36 @@ def _proven(outcome: Outcome) -> tuple[int, ...]:
     return IMPRESSION if outcome.measure == Measure.IMPRESSION else (Measure.IMPRESSION, outcome.measure)
 
 
-def answer_counts(answers: Iterable[StoredAnswer]) -> Counts:
+def answer_counts(answers: Sequence[StoredAnswer]) -> Counts:
     """The counts of answers and of the items that they showed."""
     counts: dict[CountKey, tuple[int, float]] = {}
-    for answer in answers:
-        day, origin_key = answer.time_ms // DAY_MS, answer.origin_key
-        _add(counts, CountKey(day, origin_key, 0, Measure.ANSWER), 1, answer.novelty)
-        if answer.num_new:
-            _add(counts, CountKey(day, origin_key, 0, Measure.NEW), answer.num_new)
-        for index in range(len(answer.item_keys)):
-            _add(counts, CountKey(day, origin_key, min(index + 1, MAX_POSITION), Measure.SHOWN), 1)
+    for day, origin_key, group in by_day_and_origin(answers):
+        novelty = sum([answer.novelty for answer in group])
+        _add(counts, CountKey(day, origin_key, 0, Measure.ANSWER), len(group), novelty)
+        num_new = sum([answer.num_new for answer in group])
+        if num_new:
+            _add(counts, CountKey(day, origin_key, 0, Measure.NEW), num_new)
+        for length, num in Counter([len(answer.item_keys) for answer in group]).items():
+            for index in range(length):
+                _add(counts, CountKey(day, origin_key, min(index + 1, MAX_POSITION), Measure.SHOWN), num)
     return counts
+
+
+def by_day_and_origin(answers: Iterable[StoredAnswer]) -> list[tuple[int, int, list[StoredAnswer]]]:
+    """Answers by their day and origin key."""
+    groups: dict[tuple[int, int], list[StoredAnswer]] = {}
+    for answer in answers:
+        groups.setdefault((answer.time_ms // DAY_MS, answer.origin_key), []).append(answer)
+    return [(day, origin_key, group) for (day, origin_key), group in groups.items()]
+
+
+def items_shown(answers: Iterable[StoredAnswer]) -> set[tuple[int, int, int]]:
+    """The (day, origin key, item key) of the items that answers showed."""
+    return {
+        (day, origin_key, item_key)
+        for day, origin_key, group in by_day_and_origin(answers)
+        for item_key in set().union(*[answer.item_keys for answer in group])
+    }
 
 
 def difference(after: Counts, before: Counts) -> Counts:

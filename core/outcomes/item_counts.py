@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from core.arrays import occurrences
 from core.clock import DAY_MS
@@ -29,10 +30,15 @@ def item_event_counts(rows: Sequence[EventRow]) -> Counter[ItemCountKey]:
 
 def item_answer_counts(answers: Iterable[StoredAnswer]) -> Counter[ItemCountKey]:
     """How often items were shown."""
+    lists_by_day: dict[int, list[tuple[int, ...]]] = {}
+    for answer in answers:
+        lists_by_day.setdefault(answer.time_ms // DAY_MS, []).append(answer.item_keys)
     return Counter(
-        ItemCountKey(Measure.SHOWN, answer.time_ms // DAY_MS, item_key)
-        for answer in answers
-        for item_key in answer.item_keys
+        {
+            ItemCountKey(Measure.SHOWN, day, item_key): num
+            for day, lists in lists_by_day.items()
+            for item_key, num in Counter(chain.from_iterable(lists)).items()
+        }
     )
 
 

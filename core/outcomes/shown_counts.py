@@ -32,13 +32,13 @@ def shown_counts(
         if answer.is_fallback is None:
             continue
         counts = by_bucket.setdefault(answer.time_ms // BUCKET_MS * BUCKET_MS, BucketCounts())
-        shown = [items[item_id] for item_id in answer.item_ids]
+        _, _, novelty, popularity, categories = zip(*[items[item_id] for item_id in answer.item_ids], strict=True)
         counts.num_answers += 1
         counts.num_fallbacks += answer.is_fallback
-        counts.popularity += round(PER_MILLE * sum(item.popularity for item in shown) / len(shown))
+        counts.popularity += round(PER_MILLE * sum(popularity) / len(popularity))
         counts.num_novel += 1
-        counts.novelty += round(PER_MILLE * sum(item.novelty for item in shown) / len(shown))
-        diversity = _diversity(shown)
+        counts.novelty += round(PER_MILLE * sum(novelty) / len(novelty))
+        diversity = _diversity(categories)
         if diversity is not None:
             counts.num_diverse += 1
             counts.diversity += round(PER_MILLE * diversity)
@@ -50,12 +50,12 @@ def shown_counts(
     return by_bucket, waiting
 
 
-def _diversity(shown: Sequence[ShownItem]) -> float | None:
-    """The share of pairs with different categories; None where fewer than two items have one."""
-    sizes = Counter(item.category for item in shown if item.category)
-    num = sizes.total()
-    return 1 - sum(size * (size - 1) for size in sizes.values()) / (num * (num - 1)) if num > 1 else None
+def _diversity(categories: Sequence[str]) -> float | None:
+    """The share of pairs of items with different categories, "" for none; None where fewer than two have one."""
+    sizes = [size for category, size in Counter(categories).items() if category]
+    num = sum(sizes)
+    return 1 - sum([size * (size - 1) for size in sizes]) / (num * (num - 1)) if num > 1 else None
 
 
 def _coverage(lists: Lists) -> float:
-    return len({item_id for item_ids in lists for item_id in item_ids}) / sum(map(len, lists))
+    return len(set().union(*lists)) / sum(map(len, lists))
