@@ -15,7 +15,7 @@ from serving.http.replies import error_body, internal_error, json_reply
 from serving.http.scenario_access import SCENARIOS, is_recommendation
 from serving.http.security import foreign_origin, required_scope
 
-OPEN_PATHS = frozenset({"/", "/health", "/ready", "/openapi.json"})
+OPEN_PATHS = frozenset({"/", "/docs", "/health", "/ready", "/openapi.json"})
 OPEN_FOLDERS = ("/pages/", "/sign-in/")  # the dashboard's files, which hold no data; the way to a session
 
 SIGN_IN_HEADER, SIGN_IN = "X-Tidewise-Sign-In", "sign-in/start"  # relative, for a dashboard behind a path prefix

@@ -1,4 +1,4 @@
-"""The dashboard's static files: read once, sent with a Content-Security-Policy that allows no other script.
+"""Static files of the dashboard and of the API reference: read once, under a policy that allows no other script.
 
 The pages contain no data; they fetch it from the public API.
 """
@@ -32,6 +32,7 @@ HEADERS = {
     "Cache-Control": "no-cache",  # revalidated each time and answered with 304: an upgrade shows at once
 }
 INDEX = "index.html"
+REFERENCE = "docs.html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,16 @@ class DashboardRoutes:
     def register(self, router: APIRouter) -> None:
         """Add the routes; they are no part of the documented API."""
         router.add_api_route("/", self.index, methods=["GET", "HEAD"], include_in_schema=False)
+        router.add_api_route("/docs", self.reference, methods=["GET", "HEAD"], include_in_schema=False)
         router.add_api_route("/pages/{path:path}", self.file, methods=["GET"], include_in_schema=False)
 
     async def index(self, request: Request) -> Response:
         """The page."""
         return _reply(request, self._files[INDEX])
+
+    async def reference(self, request: Request) -> Response:
+        """The reference of the API, which the page reads from `/openapi.json`."""
+        return _reply(request, self._files[REFERENCE])
 
     async def file(self, request: Request) -> Response:
         """A style, a script, an image."""

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import axe_playwright_python
 import httpx
 import pytest
 from playwright.sync_api import expect
-from services.browser import PHONE, Tab
+from services.accessibility import RULES_OF_COLOUR, faults
+from services.browser import PHONE
 from services.dashboard_shop import EVIL_ITEM
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
-AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 PATHS = [
     "",
     "users",
@@ -30,20 +27,6 @@ PATHS += ["models", "ingestion"]
 MAX_HEIGHT = 4_000  # CSS pixels of a page on a phone
 MAX_CPU_S = 1.0  # of the main thread, to load and draw a page
 MAX_REQUESTS = 8  # of the API, by one page
-RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]  # the others find the same in light and dark
-FAULTS = """async (rules) => {
-    const results = await axe.run(document, { resultTypes: ["violations"], ...(rules && { runOnly: rules }) });
-    const serious = results.violations.filter((rule) => ["serious", "critical"].includes(rule.impact));
-    return serious.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.target.join(" ")).join(", ")}`);
-}"""
-
-
-def faults(tab: Tab, rules: list[str] | None = None) -> list[str]:
-    """What axe-core calls serious or critical, by these rules or all that it runs by default."""
-    if not tab.page.evaluate("window.axe !== undefined"):
-        tab.page.evaluate(AXE)
-    violations: list[str] = tab.page.evaluate(FAULTS, rules)
-    return violations
 
 
 @pytest.mark.parametrize("path", PATHS)

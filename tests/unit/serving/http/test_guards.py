@@ -45,7 +45,7 @@ def test_a_wrong_key_is_refused(value: str) -> None:
         assert api.get("/v1/status", headers={"Authorization": b"Basic " + KEY.encode()}).status_code == 401
 
 
-@pytest.mark.parametrize("path", ["/", "/pages/index.html", "/health", "/ready", "/openapi.json"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/pages/index.html", "/health", "/ready", "/openapi.json"])
 def test_probes_and_dashboard_files_need_no_key(path: str) -> None:
     with Api(create_app(Shop().with_services(api_key=KEY))) as api:
         assert api.get(path).status_code == 200
@@ -148,7 +148,7 @@ def test_unknown_paths_and_wrong_methods_have_the_error_shape() -> None:
     assert wrong.headers["allow"] == "GET"
 
 
-@pytest.mark.parametrize("path", ["/health", "/ready", "/"])
+@pytest.mark.parametrize("path", ["/health", "/ready", "/", "/docs"])
 def test_probes_may_send_head(path: str) -> None:
     with Api(create_app(Shop().services)) as api:
         assert api.run(api.client.head(path)).status_code == 200

@@ -1,0 +1,57 @@
+"""The reference of the API at /docs, in a real browser: complete, linked, and from this server alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+from services.accessibility import RULES_OF_COLOUR, faults
+from services.browser import PHONE, Tab
+from services.up_process import up
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with up(tmp_path_factory.mktemp("reference") / "data") as (_, address):
+        yield address
+
+
+@pytest.fixture
+def tab(address: str, open_tab) -> Tab:  # type: ignore[no-untyped-def]
+    tab: Tab = open_tab()
+    tab.go(f"{address}/docs")
+    return tab
+
+
+def test_every_route_and_schema_is_shown(address: str, tab: Tab) -> None:
+    document = httpx.get(f"{address}/openapi.json").json()
+    routes = [f"{method.upper()} {path}" for path, methods in document["paths"].items() for method in methods]
+    shown = tab.page.locator("details > summary > code").all_inner_texts()
+    assert sorted(shown) == sorted([*routes, *document["components"]["schemas"]])
+    assert tab.errors == []
+
+
+def test_a_route_tells_its_parameters_and_links_to_its_types(tab: Tab) -> None:
+    merge = tab.page.locator("details", has_text="POST /v1/users/{user_id}/merge").first
+    merge.locator("summary").click()
+    expect(merge).to_contain_text("user_id required path")
+    merge.get_by_role("link", name="UsersMerged").click()
+    merged = tab.page.locator("#schema-UsersMerged")
+    expect(merged).to_have_attribute("open", "")
+    expect(merged).to_contain_text("user_seq")
+    assert tab.errors == []
+
+
+def test_it_has_no_serious_fault_and_fits_a_phone(address: str, tab: Tab, open_tab) -> None:  # type: ignore[no-untyped-def]
+    for summary in tab.page.locator("details > summary").all()[:3]:
+        summary.click()
+    assert faults(tab) == []
+    tab.page.emulate_media(color_scheme="dark")
+    assert faults(tab, RULES_OF_COLOUR) == []
+    phone = open_tab(size=PHONE)
+    phone.go(f"{address}/docs")
+    assert phone.overflow() == 0

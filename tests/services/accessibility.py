@@ -1,0 +1,24 @@
+"""What axe-core finds wrong with a page for people who do not see it, or see it otherwise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import axe_playwright_python
+from services.browser import Tab
+
+AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
+RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]  # the others find the same in light and dark
+FAULTS = """async (rules) => {
+    const results = await axe.run(document, { resultTypes: ["violations"], ...(rules && { runOnly: rules }) });
+    const serious = results.violations.filter((rule) => ["serious", "critical"].includes(rule.impact));
+    return serious.map((rule) => `${rule.id}: ${rule.nodes.map((node) => node.target.join(" ")).join(", ")}`);
+}"""
+
+
+def faults(tab: Tab, rules: list[str] | None = None) -> list[str]:
+    """What axe-core calls serious or critical, by these rules or all that it runs by default."""
+    if not tab.page.evaluate("window.axe !== undefined"):
+        tab.page.evaluate(AXE)
+    violations: list[str] = tab.page.evaluate(FAULTS, rules)
+    return violations
