@@ -28,4 +28,4 @@ class AuditOut(Schema):
 
 
 _BEFORE = parameter("before", "integer", "Only entries with lower keys.", minimum=1)
-GET_AUDIT = document(AuditOut, tag="Operation", parameters=(_BEFORE, limit_parameter()))
+GET_AUDIT = document(AuditOut, tag="operations", parameters=(_BEFORE, limit_parameter()))

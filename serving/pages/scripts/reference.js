@@ -14,7 +14,7 @@ async function show() {
   for (const [path, operations] of Object.entries(paths)) {
     for (const method of METHODS.filter((name) => name in operations)) {
       const operation = operations[method];
-      const tag = (operation.tags?.[0] ?? "other").toLowerCase();
+      const tag = operation.tags?.[0] ?? "other";
       groups.set(tag, [...(groups.get(tag) ?? []), route(method, path, operation)]);
     }
   }
@@ -23,8 +23,12 @@ async function show() {
   fill(
     view,
     el(".head", {}, el("h1", {}, `API of ${info.title} ${info.version}`), el("p", {}, info.description)),
-    [...groups].map(([tag, routes]) => card(tag, routes)),
-    card("schemas", schemas.map(([name, schema]) => described(name, schema))),
+    el(
+      ".grid",
+      {},
+      [...groups].map(([tag, routes]) => card(tag, routes)),
+      card("schemas", schemas.map(([name, schema]) => described(name, schema))),
+    ),
   );
   view.setAttribute("aria-busy", "false");
   goTo(location.hash);
