@@ -78,8 +78,8 @@ def test_everything_about_an_erased_user_is_gone_from_disk(api: Api, path: Path)
 def test_ready_says_so_when_the_database_cannot_be_written(
     api: Api, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("serving.routes.status.WRITE_TIMEOUT_S", 0.05)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection, monkeypatch.context() as patch:
+        patch.setattr("serving.routes.status.WRITE_TIMEOUT_S", 0.05)
         connection.execute("BEGIN IMMEDIATE")
         ready = api.get("/ready")
         connection.rollback()

@@ -71,16 +71,19 @@ def read_ends(detector_bank: DetectorBank, *parts: Iterable[Bucket]) -> list[Ala
     return [alarm for part in parts for bucket in part for alarm in detector_bank.read(bucket).ended]
 
 
+Changed = Callable[[Iterable[Bucket]], Iterable[Bucket]]
+
+
 @cache
-def _two_weeks_read(*, answered: bool) -> DetectorBank:
-    bank, days = detector_bank(), buckets(days=14)
-    assert read(bank, with_answers(days) if answered else days) == []
+def _two_weeks_read(changed: Changed, hit: float) -> DetectorBank:
+    bank = detector_bank()
+    assert read(bank, changed(buckets(days=14, hit=hit))) == []
     return bank
 
 
-def bank_after_two_weeks(*, answered: bool = False) -> DetectorBank:
-    """A bank that has read 14 days without a change; read once for all tests. `answered`: also with answers."""
-    return deepcopy(_two_weeks_read(answered=answered))
+def bank_after_two_weeks(changed: Changed = iter, hit: float = 0.2) -> DetectorBank:
+    """A bank that has read 14 days without a change; read once for all tests. `changed`: what the buckets have too."""
+    return deepcopy(_two_weeks_read(changed, hit))
 
 
 @unmeasured
@@ -217,10 +220,12 @@ def returning(share_on: Callable[[int], float]) -> Iterator[Bucket]:
         yield Bucket(MONDAY_MS + hour * DAY_MS // 24, counts)
 
 
+@unmeasured
 def test_pauses_of_weeks_become_more_frequent_in_a_young_log_without_alarm() -> None:
     assert read(detector_bank(), returning(lambda day: 0.3 * min(max(day - 7, 0) / 23, 1))) == []
 
 
+@unmeasured
 def test_more_pauses_of_minutes_in_a_young_log_are_an_alarm() -> None:
     some = list(returning(lambda day: 0.0))
     longer = BucketCounts(60, gaps=Counter({3: 20, 4: 20, 5: 20}))
@@ -228,7 +233,7 @@ def test_more_pauses_of_minutes_in_a_young_log_are_an_alarm() -> None:
     assert [alarm.signal for alarm in read(detector_bank(), changed)] == ["gaps"]
 
 
-def confident(some: Iterable[Bucket], mean: float) -> Iterator[Bucket]:
+def confident(some: Iterable[Bucket], mean: float = 0.5) -> Iterator[Bucket]:
     """The buckets, whose users' items the model ranks first with a probability about this."""
     rng = np.random.default_rng(6)
     for bucket in some:
@@ -237,16 +242,17 @@ def confident(some: Iterable[Bucket], mean: float) -> Iterator[Bucket]:
         yield replace(bucket, tally=tally)
 
 
+@unmeasured
 @pytest.mark.parametrize(("mean", "signals"), [(0.3, ["confidence"]), (0.47, []), (0.7, [])])
 def test_a_model_that_is_much_less_confident_is_noticed(mean: float, signals: list[str]) -> None:
-    before, after = confident(buckets(days=14), 0.5), confident(buckets(days=2, first_day=14), mean)
-    assert [alarm.signal for alarm in read(detector_bank(), before, after)] == signals
+    after = confident(buckets(days=2, first_day=14), mean)
+    assert [alarm.signal for alarm in read(bank_after_two_weeks(confident), after)] == signals
 
 
+@unmeasured
 def test_another_model_is_as_confident_as_it_is() -> None:
-    before = confident(buckets(days=14), 0.5)
     after = confident(buckets(days=2, first_day=14, version="v2"), 0.3)
-    assert read(detector_bank(), before, after) == []
+    assert read(bank_after_two_weeks(confident), after) == []
 
 
 SHOWN = {"fallback": 0.1, "popularity_bias": 0.6, "novelty": 9.0, "diversity": 0.7, "coverage": 0.5}
@@ -274,7 +280,7 @@ def with_answers(some: Iterable[Bucket], **changed: float) -> Iterator[Bucket]:
     [("fallback", 0.3), ("popularity_bias", 0.8), ("novelty", 7.0), ("diversity", 0.5), ("coverage", 0.3)],
 )
 def test_what_answers_show_is_monitored_and_alarms_once(signal: str, worse: float) -> None:
-    (alarm,) = read(bank_after_two_weeks(answered=True), with_answers(buckets(days=2, first_day=14), **{signal: worse}))
+    (alarm,) = read(bank_after_two_weeks(with_answers), with_answers(buckets(days=2, first_day=14), **{signal: worse}))
     change_ms = MONDAY_MS + 14 * DAY_MS
     assert alarm.signal == signal
     assert abs(alarm.onset_ms - change_ms) <= DAY_MS / 12
@@ -283,7 +289,7 @@ def test_what_answers_show_is_monitored_and_alarms_once(signal: str, worse: floa
 
 def test_answers_that_become_alike_in_all_ways_raise_one_alarm() -> None:
     alike = {"popularity_bias": 0.8, "novelty": 7.0, "diversity": 0.5, "coverage": 0.3}
-    alarms = read(bank_after_two_weeks(answered=True), with_answers(buckets(days=2, first_day=14), **alike))
+    alarms = read(bank_after_two_weeks(with_answers), with_answers(buckets(days=2, first_day=14), **alike))
     assert len(alarms) == 1
 
 
@@ -291,12 +297,12 @@ def test_answers_that_become_alike_in_all_ways_raise_one_alarm() -> None:
 def test_what_is_better_in_answers_is_no_trouble() -> None:
     better = {"fallback": 0.0, "popularity_bias": 0.4, "novelty": 11.0, "diversity": 0.9, "coverage": 0.7}
     changed = with_answers(buckets(days=2, first_day=14), **better)
-    assert read(bank_after_two_weeks(answered=True), changed) == []
+    assert read(bank_after_two_weeks(with_answers), changed) == []
 
 
-def in_segments(some: Iterable[Bucket], **hits: float) -> Iterator[Bucket]:
-    """The buckets with five users scored in each of these countries, about so many of whom had a hit."""
-    rng = np.random.default_rng(1)
+def in_segments(some: Iterable[Bucket], **changed: float) -> Iterator[Bucket]:
+    """The buckets with five users scored in each of two countries, about so many of whom had a hit."""
+    rng, hits = np.random.default_rng(1), {"PL": 0.4, "DE": 0.4} | changed
     for bucket in some:
         tallies = {
             f"event.country={name}": ScoreTally(5, float(rng.binomial(5, share)), 10.0 + rng.normal(), 30.0)
@@ -305,22 +311,22 @@ def in_segments(some: Iterable[Bucket], **hits: float) -> Iterator[Bucket]:
         yield replace(bucket, segments=tallies)
 
 
-def test_a_watched_segment_has_signals_of_its_own() -> None:
-    before, after = buckets(days=14), buckets(days=2, first_day=14)
-    alarms = read(detector_bank(), in_segments(before, PL=0.4, DE=0.4), in_segments(after, PL=0.2, DE=0.4))
-    assert [(alarm.signal, alarm.segment) for alarm in alarms] == [("hit_rate", "event.country=PL")]
-
-
 @unmeasured
 def test_overall_alarm_covers_segments_and_other_model_signals() -> None:
-    before, after = buckets(days=14, hit=0.4), buckets(days=2, first_day=14, hit=0.1)
-    alarms = read(detector_bank(), in_segments(before, PL=0.4, DE=0.4), in_segments(after, PL=0.1, DE=0.1))
+    after = in_segments(buckets(days=2, first_day=14, hit=0.1), PL=0.1, DE=0.1)
+    alarms = read(bank_after_two_weeks(in_segments, hit=0.4), after)
     assert [(alarm.signal, alarm.segment) for alarm in alarms] == [("hit_rate", "")]
+
+
+def test_a_watched_segment_has_signals_of_its_own() -> None:
+    after = in_segments(buckets(days=2, first_day=14, hit=0.4), PL=0.2)
+    alarms = read(bank_after_two_weeks(in_segments, hit=0.4), after)
+    assert [(alarm.signal, alarm.segment) for alarm in alarms] == [("hit_rate", "event.country=PL")]
 
 
 def test_at_most_max_segments_are_monitored() -> None:
     watched = DetectorBank(detectors, max_segments=1, topic_name=str)
-    segmented = in_segments(buckets(days=1), PL=0.4, DE=0.4)
+    segmented = in_segments(buckets(days=1))
     rare = (
         replace(bucket, segments=dict(list(bucket.segments.items())[n % 9 > 0 :])) for n, bucket in enumerate(segmented)
     )
@@ -328,6 +334,7 @@ def test_at_most_max_segments_are_monitored() -> None:
     assert {point.segment for point in points} == {"", "event.country=DE"}
 
 
+@unmeasured
 def test_replayed_buckets_give_the_same_alarms() -> None:
     stored = [*buckets(days=3), *buckets(days=3, first_day=3, mix=(0.1, 0.1, 0.8))]
     first, restarted = detector_bank(warmup_days=2), detector_bank(warmup_days=2)

@@ -26,6 +26,7 @@ def learned(*, days: int, seed: int) -> LevelBaseline:
     return baseline
 
 
+@pytest.mark.untraced
 @pytest.mark.parametrize("days", [7, 21])
 def test_the_expected_value_of_an_hour_is_as_uncertain_as_it_says(days: int) -> None:
     estimates = [learned(days=days, seed=seed).expected(days * DAY_MS + 9 * HOUR_MS) for seed in range(300)]
