@@ -83,7 +83,8 @@ def recommend(
         with system.store.read() as read:
             findings = [] if answer.items else list(catalogue_findings(read, settings))
     if json_:
-        print_json({"user_id": user, **asdict(answer)})
+        fields = asdict(answer)
+        print_json({"user_id": user, **fields.pop("ranked"), **fields})
     else:
         _print(user, answer)
     warn(findings)
