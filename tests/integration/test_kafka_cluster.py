@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from services.streaming import assert_counted_once, clicks, sending, streaming
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def test_a_killed_leader_delays_events_and_loses_none(sqlite_database: Any, tmp_path: Path) -> None:
+def test_a_killed_leader_delays_events_and_loses_none(
+    kafka_storage: Callable[[], Path], sqlite_database: Any, tmp_path: Path
+) -> None:
     events = clicks(1_600)
     with (
-        kafka_cluster() as cluster,
+        kafka_cluster(kafka_storage()) as cluster,
         streaming(
             cluster.address,
             sqlite_database.url,
