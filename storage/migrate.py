@@ -20,7 +20,7 @@ def migrate(connection: Connection, *, begin: str) -> None:
         connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
     current = _revision(connection)
     if current != HEAD:
-        _upgrade(connection, current)
+        run_migrations(connection, current)
     connection.exec_driver_sql("COMMIT")
 
 
@@ -31,7 +31,8 @@ def _revision(connection: Connection) -> str | None:
     return revision
 
 
-def _upgrade(connection: Connection, current: str | None) -> None:
+def run_migrations(connection: Connection, current: str | None) -> None:
+    """Run the migrations that follow `current`; all of them for None, a database without tables."""
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory

@@ -15,9 +15,11 @@ import pytest
 from services import postgres
 from services.databases import Database, missing
 from services.forked_process import RealPopen, forked_children, server_name
+from services.migrated import copied_tables, migrate_new
 from services.one_per_run import made_once, run_folder
 
 from storage import open_store
+from storage.migrate import run_migrations
 
 # How long an example takes depends on what else the machine does: that is no failure. `make properties` tries more.
 hypothesis.settings.register_profile("tidewise", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "25")))
@@ -74,6 +76,23 @@ def _forked_children(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
         yield
 
 
+def _sqlite_template(factory: pytest.TempPathFactory) -> Path:
+    return made_once(factory, "empty.db", migrate_new)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _copied_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Databases that a test process makes do not run all migrations again."""
+    with copied_tables(lambda: _sqlite_template(tmp_path_factory)):
+        yield
+
+
+@pytest.fixture
+def real_migrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new database runs all migrations."""
+    monkeypatch.setattr("storage.migrate.run_migrations", run_migrations)
+
+
 @pytest.fixture
 def real_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands of ours start as a user's do, in an interpreter of their own."""
@@ -83,7 +102,7 @@ def real_start(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty SQLite file: copying it is a hundred times faster than migrating."""
-    return made_once(tmp_path_factory, "empty.db", lambda path: open_store(f"sqlite:///{path}").close())
+    return _sqlite_template(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

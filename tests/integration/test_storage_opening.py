@@ -101,6 +101,7 @@ def test_a_database_of_a_newer_version_is_refused_unchanged(database: Database) 
         database.sql("UPDATE alembic_version SET version_num = :before", before=before)
 
 
+@pytest.mark.usefixtures("real_migrations")
 def test_a_failed_migration_is_rolled_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("power cut")
