@@ -75,6 +75,11 @@ class BoundEncoder:
             shaped_BC: Tensor = now_gap(torch.from_numpy(vectors), now_gap.rows(torch.from_numpy(gaps_ms)))
         return shaped_BC.numpy()
 
+    def gap_step(self, gap_ms: int) -> int:
+        """The step of a gap to now: gaps of the same step shape a query alike."""
+        now_gap = self.model.now_gap
+        return 0 if now_gap is None else int(now_gap.rows(torch.tensor([gap_ms])))
+
     def repeats(self, history: History) -> FloatArray | None:
         """(L,) what each event adds to the score of its own item, those before the window nothing; None: none does."""
         repeats = self.model.repeats

@@ -194,6 +194,10 @@ class AxisEncoder:
         """Scaled by the gap."""
         return (vectors * (1 + gaps_ms[:, None] / 1000)).astype(np.float32)
 
+    def gap_step(self, gap_ms: int) -> int:
+        """Each gap is a step of its own."""
+        return gap_ms
+
     def repeats(self, history: History) -> FloatArray | None:
         """As given."""
         return None if self.each_adds is None else np.full(len(history), self.each_adds, np.float32)

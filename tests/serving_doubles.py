@@ -64,6 +64,9 @@ class AxisEncoder:
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         return vectors
 
+    def gap_step(self, gap_ms: int) -> int:
+        return 0
+
     def repeats(self, history: History) -> None:
         return None
 

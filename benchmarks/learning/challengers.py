@@ -50,6 +50,10 @@ class CollapsedModel:
         """At any time."""
         return vectors
 
+    def gap_step(self, gap_ms: int) -> int:
+        """All gaps alike."""
+        return 0
+
     def rebind(self, catalogue: Catalogue, rows: IntArray) -> CollapsedModel:
         """The same for any catalogue."""
         return self

@@ -27,6 +27,10 @@ class Encoder(Protocol):
         """(B, D) queries: the vectors shaped by (B,) gaps from the last event to now."""
         ...
 
+    def gap_step(self, gap_ms: int) -> int:
+        """The step of a gap to now: gaps of the same step shape a query alike."""
+        ...
+
     def repeats(self, history: History) -> FloatArray | None:
         """(L,) what each event adds to the score of its own item; None from a model that adds nothing."""
         ...

@@ -1,8 +1,8 @@
 """Kept lists: the lists of users' last answers, for as long as all that they were computed from is the same.
 
 A list depends on the request, the serving snapshot, the transition counts, the items that are listed at the time, and
-the user: the sequence of the events and the query, in which the gap to now counts in steps. All of it is compared, so a
-kept list is exactly the one that would be computed again. While events arrive the snapshot changes once a second, and
+the user: the sequence of the events and the gap to now, which counts in steps. All of it is compared, so a kept list is
+exactly the one that would be computed again. While events arrive the snapshot changes once a second, and
 no list of an older one is kept.
 """
 
@@ -13,16 +13,14 @@ from collections.abc import Hashable
 from threading import Lock
 from typing import NamedTuple
 
-import numpy as np
-
-from core.arrays import BoolArray, FloatArray
+from core.arrays import BoolArray
 from core.recommendation.requests import RankedList, RecommendationRequest
 from core.recommendation.snapshots.current_items import CurrentItems
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.records.stored import UserState
 
-ENTRY_OVERHEAD_BYTES = 1_200  # the key, the records and the query of 128 dimensions; measured with tracemalloc
-ITEM_BYTES = 900  # an item with its reason and shares
+ENTRY_OVERHEAD_BYTES = 500  # the key and the records
+ITEM_BYTES = 800  # an item with its reason: 500 bytes, measured with tracemalloc; its JSON in `serving`: 300
 
 
 class Moment(NamedTuple):
@@ -50,12 +48,12 @@ class Moment(NamedTuple):
 
 
 class WantedList(NamedTuple):
-    """A request of a user. `state`: None for an unknown one; `query`: (D,), None without a history or a model."""
+    """A request of a user. `state`: None for an unknown one; `gap_step`: see `Encoder`, 0 where no model ranks."""
 
     user_id: str
     request: RecommendationRequest
     state: UserState | None
-    query: FloatArray | None
+    gap_step: int
 
     def key(self) -> Hashable:
         """What names the list; None where it is drawn, or depends on more than its moment. Unknown users share it."""
@@ -67,16 +65,13 @@ class WantedList(NamedTuple):
         filters = request.category, request.where, tuple(request.exclude), request.exclude_seen
         return self.user_id if self.state else "", request.n, filters, request.reasons, request.model, scenario
 
-    def is_same(self, other: WantedList) -> bool:
-        """Whether the same list would be computed, given the same key and moment."""
-        one, two = self.query, other.query
-        if one is None or two is None:
-            return one is two and _sequence(self.state) == _sequence(other.state)
-        return _sequence(self.state) == _sequence(other.state) and np.array_equal(one, two)
+    def version(self) -> tuple[int, int, int]:
+        """What changes the list while its key and moment are the same."""
+        return (self.state.key, self.state.seq, self.gap_step) if self.state else (-1, -1, 0)
 
 
 class _Entry(NamedTuple):
-    wanted: WantedList
+    version: tuple[int, int, int]
     ranked: RankedList
 
 
@@ -100,7 +95,7 @@ class KeptLists:
             if key is None or moment is None or self._moment is None or not self._moment.is_same(moment):
                 return None
             entry = self._entries.get(key)
-            if entry is None or not entry.wanted.is_same(wanted):
+            if entry is None or entry.version != wanted.version():
                 return None
             self._entries.move_to_end(key)
             return entry.ranked
@@ -115,14 +110,10 @@ class KeptLists:
                 self._moment, self._bytes = moment, 0
                 self._entries.clear()
             old = self._entries.pop(key, None)
-            self._entries[key] = new = _Entry(wanted, ranked)
+            self._entries[key] = new = _Entry(wanted.version(), ranked)
             self._bytes += _size(new) - (_size(old) if old else 0)
             while self._bytes > self._max_bytes:
                 self._bytes -= _size(self._entries.popitem(last=False)[1])
-
-
-def _sequence(state: UserState | None) -> tuple[int, int]:
-    return (state.key, state.seq) if state else (-1, -1)
 
 
 def _size(entry: _Entry) -> int:

@@ -75,6 +75,11 @@ class _Asked(NamedTuple):
     def gap_ms(self) -> int | None:
         return _gap_ms(self.items.now_ms, self.history)
 
+    @property
+    def gap_step(self) -> int:
+        model, gap_ms = self.snapshot.model, self.gap_ms
+        return 0 if model is None or gap_ms is None else model.encoder.gap_step(gap_ms)
+
 
 class Recommender:
     """Computes recommendations. Thread-safe; its only state is caches of users, vectors and lists."""
@@ -121,8 +126,7 @@ class Recommender:
         serving = self._snapshots()
         with self._store.read(snapshot=False) as read:
             asked = [self._asked(read, serving, user_id, request) for user_id, request in wanted]
-            queries = self._queries_of(read, asked)
-            ranked = self._lists_of(serving, asked, queries)
+            ranked = self._lists_of(read, serving, asked)
             return [_answered(one, ranked_list) for one, ranked_list in zip(asked, ranked, strict=True)]
 
     def recommend_session(
@@ -166,8 +170,7 @@ class Recommender:
         with self._store.read(snapshot=False) as read:
             asked = self._asked(read, snapshot, user_id, request)
             items, disliked, now_ms = asked.items, asked.hidden, asked.items.now_ms
-            [query] = self._queries_of(read, [asked])
-            ranker = ranker_of(snapshot, asked.state, NO_KEYS, query)
+            [ranker] = self._rankers_for(read, [asked._replace(hidden=NO_KEYS)])
             rows = rows[rows >= 0]
             rows = rows[snapshot.catalogue.listed_at(now_ms)[rows] & ~np.isin(snapshot.catalogue.keys[rows], disliked)]
             rows = rows[items.listed(rows)]
@@ -290,24 +293,21 @@ class Recommender:
         items, user = self._read_user(read, snapshot, user_id, request, self._now_ms(request))
         return _Asked(user_id, snapshot, self._for_user(read, request, user_id), items, *_parts(user))
 
-    def _lists_of(
-        self, serving: ServingSnapshot, asked: Sequence[_Asked], queries: Sequence[FloatArray | None]
-    ) -> list[RankedList]:
+    def _lists_of(self, read: ReadTransaction, serving: ServingSnapshot, asked: Sequence[_Asked]) -> list[RankedList]:
         """The list of each request: a kept one, where nothing changed that it depends on."""
         moments = [Moment.of(serving, one.items) for one in asked]
-        wanted = [
-            WantedList(one.user_id, one.request, one.state, query) for one, query in zip(asked, queries, strict=True)
-        ]
+        wanted = [WantedList(one.user_id, one.request, one.state, one.gap_step) for one in asked]
         kept = [self._lists.find(moment, one) for moment, one in zip(moments, wanted, strict=True)]
         ranked = {place: one for place, one in enumerate(kept) if one is not None}
         new = [place for place in range(len(asked)) if place not in ranked]
-        rankers = [
-            ranker_of(asked[place].snapshot, asked[place].state, asked[place].hidden, queries[place]) for place in new
-        ]
-        for place, ranker in zip(new, with_products(rankers), strict=True):
+        for place, ranker in zip(new, self._rankers_for(read, [asked[place] for place in new]), strict=True):
             ranked[place] = self._ranked(asked[place], ranker)
             self._lists.keep(moments[place], wanted[place], ranked[place])
         return [ranked[place] for place in range(len(asked))]
+
+    def _rankers_for(self, read: ReadTransaction, asked: Sequence[_Asked]) -> list[Ranker]:
+        queries = zip(asked, self._queries_of(read, asked), strict=True)
+        return with_products([ranker_of(one.snapshot, one.state, one.hidden, query) for one, query in queries])
 
     def _queries_of(self, read: ReadTransaction, asked: Sequence[_Asked]) -> list[FloatArray | None]:
         """(D,) the query of each user whom a model serves; those of one model are encoded together."""

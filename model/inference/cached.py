@@ -43,6 +43,10 @@ class CachedEncoder:
         """(B, C) queries: the vectors shaped by the gaps to now, where the model reads them."""
         return self.plain.query(vectors, gaps_ms)
 
+    def gap_step(self, gap_ms: int) -> int:
+        """The step of a gap to now: gaps of the same step shape a query alike."""
+        return self.plain.gap_step(gap_ms)
+
     def repeats(self, history: History) -> FloatArray | None:
         """(L,) what each event adds to the score of its own item."""
         return self.plain.repeats(history)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from core.catalogue.items import Catalogue
+from core.clock import DAY_MS, MINUTE_MS
 from core.events.history import History, WindowShape
 from model.bundle import HM4SRBundle
 from model.features import TextFeatures
@@ -134,3 +135,19 @@ def test_the_query_is_the_vector_and_the_window_is_the_configured_one(bundle: HM
     vectors = np.ones((2, bundle.config.vector_width), np.float32)
     assert bundle.window == WindowShape(10, 3)
     np.testing.assert_array_equal(bundle.bind(shop).query(vectors, np.array([0, 5])), vectors)
+
+
+def test_gaps_of_one_step_shape_a_query_alike(shop: Catalogue, make_network: Callable[..., HM4SR]) -> None:
+    network = make_network(30, now_gap=True)
+    assert network.now_gap is not None
+    torch.nn.init.normal_(network.now_gap.shift)
+    text = TextFeatures.fit(shop, size=4, seed=0)
+    assert text is not None
+    encoder = HM4SRBundle(network, shop.item_ids[:30], (text,), "hm4sr-test").bind(shop)
+    gaps_ms = [0, MINUTE_MS - 1, MINUTE_MS, 5 * MINUTE_MS, DAY_MS, DAY_MS + 1, 400 * DAY_MS]
+    vectors = np.ones((len(gaps_ms), encoder.width), np.float32)
+    queries = [query.tobytes() for query in encoder.query(vectors, np.array(gaps_ms))]
+    steps = [encoder.gap_step(gap_ms) for gap_ms in gaps_ms]
+    for step, query in zip(steps, queries, strict=True):
+        assert [other == query for other in queries] == [other == step for other in steps]
+    assert len(set(steps)) == 5

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.blending.blend import Blend
 from core.catalogue.availability import Availability
 from core.catalogue.items import Item
-from core.recommendation.kept_lists import KeptLists
+from core.recommendation.kept_lists import ENTRY_OVERHEAD_BYTES, ITEM_BYTES, KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, ScoredItem
 from core.recommendation.user_vectors.user_snapshots import UserSnapshots
@@ -111,7 +111,7 @@ def test_a_list_that_depends_on_more_is_computed_each_time(request_: Recommendat
 
 def test_the_least_recently_asked_lists_make_room() -> None:
     opened = shop()
-    lists = KeptLists(max_mib=3.5 * (1_200 + 6 * 900) / 2**20)  # room for three
+    lists = KeptLists(max_mib=3.5 * (ENTRY_OVERHEAD_BYTES + 6 * ITEM_BYTES) / 2**20)  # room for three
     recommender = afresh(opened, lists).recommender
     kept = [recommender.recommend(user_id, ALL).items for user_id in ("ann", "bob", "nobody")]
     recommender.recommend("ann", ALL)
