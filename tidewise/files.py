@@ -37,7 +37,7 @@ def check_columns(
         try:
             next(reader.chunks(required, optional=optional, size=1), None)
         except MissingColumn as error:
-            msg = f"{error}; name it: {remedy}"
+            msg = f"{error}; {remedy}"
             raise MissingColumn(msg) from None
 
 

@@ -144,12 +144,21 @@ class RowMapper:
         try:
             ids = list(map(str.strip, values))
         except TypeError:
-            ids = [check_id(name, id_text(value)) for value in values]
+            ids = [check_id(name, id_text(self._plain(name, value))) for value in values]
         for unknown in set(ids) - self._valid_ids:
             self._valid_ids.add(check_id(name, unknown))
         if len(self._valid_ids) > MAX_CACHED_IDS:
             self._valid_ids.clear()
         return ids
+
+    def _plain(self, name: str, value: object) -> object:
+        """Not a map: an id may be one of its values."""
+        if not isinstance(value, dict):
+            return value
+        column = {"user": self._rules.columns.user, "item": self._rules.columns.item}[name]
+        inside = next((f"{column}.{key}" for key in value), f"{column}.id")
+        msg = f"{name}: wanted a string, got {shorten(value)}; name the value in it (--columns with {inside})"
+        raise InvalidEvent(msg, field=name)
 
     def _kinds(self, values: Sequence[Any]) -> list[str]:
         if all(type(value) is str for value in values):

@@ -327,7 +327,9 @@ def test_what_is_missing_in_a_file_is_told_with_the_option_to_use(
 ) -> None:
     values = events("ann,tent,1700000000\nbob,rope,1700000060\n", "values.csv")
     named = events("id,country\nann,de\n", "named.csv")
+    semicolons = events("user_id;item_id;time\nann;tent;1700000000\n", "semicolons.csv")
     errors = {
+        ("--events", semicolons, "--delimiter", ","): "split at ',' (--delimiter names another)",
         ("--events", values): "the file has no header: --no-header --columns 1,2,3",
         ("--users", named): "has no column 'user_id'; its columns are 'id', 'country'; name it: --user-id COLUMN",
         ("--items", named): "name it: --item-columns item_id=COLUMN,title=COLUMN",

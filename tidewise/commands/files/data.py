@@ -88,9 +88,9 @@ def import_files(request: ImportRequest) -> None:
         raise InvalidInput(msg)
     settings = settings_of(request.data, request.config, request.set_)
     if request.users is not None:
-        user_id, attributes = [request.user_id], request.columns_of_users.attributes or ()
-        for named, remedy in ((), "--user-id COLUMN"), (attributes, "--user-attributes COLUMN,..."):
-            check_columns(request.users, request.format_of(request.users), user_id, named, remedy=remedy)
+        file_format, attributes = request.format_of(request.users), request.columns_of_users.attributes or ()
+        for named, option in ((), "--user-id COLUMN"), (attributes, "--user-attributes COLUMN,..."):
+            check_columns(request.users, file_format, [request.user_id], named, remedy=f"name it: {option}")
     columns = request.columns_of_items(request.attributes)
     rules = {path: request.rules(settings, path) for path in request.events or ()}
     if request.dry_run:

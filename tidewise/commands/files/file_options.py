@@ -12,7 +12,7 @@ import typer
 from core.catalogue.attributes import PLAIN_NUMBER
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.imports.item_import import ItemColumns
-from core.imports.rows import FileFormat, missing_column
+from core.imports.rows import FileFormat
 from tidewise.commands.files.presets import PRESETS, fitting_preset, preset_format, preset_of
 from tidewise.files import (
     ITEM_FIELDS,
@@ -89,7 +89,9 @@ class EventFileOptions:
         if self.columns is not None:
             named = event_columns(self.columns)
             optional = tuple(named.optional().values())
-            check_columns(path, self.format_of(path), named.required, optional, remedy=f"--columns {COLUMNS_FORM}")
+            check_columns(
+                path, self.format_of(path), named.required, optional, remedy=f"name it: --columns {COLUMNS_FORM}"
+            )
             return named
         if self.preset is None:
             self._require_names(path)
@@ -98,15 +100,12 @@ class EventFileOptions:
 
     def _require_names(self, path: Path) -> None:
         """Raise `InvalidInput` with what to do where a file has other names than the default ones."""
-        columns = event_columns(COLUMNS)
         with opened(path, self.format_of(path)) as reader:
-            missing = [name for name in columns.required if name not in reader.columns]
             preset = fitting_preset(reader.columns)
-            if missing:
-                remedy = f"use --preset {preset}" if preset else "name them: --columns USER,ITEM,TIME"
-                if any(PLAIN_NUMBER.fullmatch(name) for name in reader.columns):
-                    remedy = "if these are values, the file has no header: --no-header --columns 1,2,3"
-                raise missing_column(reader.name, missing[0], reader.columns, f"; {remedy}")
+            remedy = f"use --preset {preset}" if preset else "name them: --columns USER,ITEM,TIME"
+            if any(PLAIN_NUMBER.fullmatch(name) for name in reader.columns):
+                remedy = "if these are values, the file has no header: --no-header --columns 1,2,3"
+        check_columns(path, self.format_of(path), event_columns(COLUMNS).required, remedy=remedy)
 
     @property
     def type_names(self) -> Mapping[str, str]:
@@ -125,8 +124,8 @@ class EventFileOptions:
 def check_item_columns(path: Path, file_format: FileFormat, columns: ItemColumns) -> None:
     """Raise `InvalidInput` with what to do where a file of items lacks one of its columns."""
     named = [name for name in columns.names if name not in columns.attributes]
-    check_columns(path, file_format, [columns.item_id], named, remedy=f"--item-columns {ITEM_COLUMNS_FORM}")
-    check_columns(path, file_format, [columns.item_id], columns.attributes, remedy="--attributes COLUMN,...")
+    check_columns(path, file_format, [columns.item_id], named, remedy=f"name it: --item-columns {ITEM_COLUMNS_FORM}")
+    check_columns(path, file_format, [columns.item_id], columns.attributes, remedy="name it: --attributes COLUMN,...")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -166,7 +166,7 @@ def test_seconds_read_as_milliseconds_are_rejected() -> None:
         ({"id": None}, "event_id: wanted a string"),
         ({"user_id": None}, "user: wanted a string"),
         ({"user_id": True}, "user: wanted a string"),
-        ({"item_id": {"a": 1}}, "item: wanted a string"),
+        ({"item_id": {"a": 1}}, "item: wanted a string, got {'a': 1}; name the value in it (--columns with item_id.a)"),
         ({"time": True}, "time: wanted a number"),
         ({"time": None}, "time: wanted a number"),
         ({"time": [1]}, "time: wanted a number"),
