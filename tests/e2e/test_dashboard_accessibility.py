@@ -74,6 +74,14 @@ def test_a_page_fits_a_phone(shop: httpx.Client, reader, path: str) -> None:  # 
     assert tab.height() <= MAX_HEIGHT
 
 
+@pytest.mark.parametrize("width", [1280, 1100, 650])
+def test_all_pages_are_in_sight_beside_sign_out(shop: httpx.Client, reader, width: int) -> None:  # type: ignore[no-untyped-def]
+    tab = reader(size=(width, 860))
+    tab.follow(f"{shop.base_url}/#/scenarios")
+    tab.page.evaluate("document.getElementById('sign-out').hidden = false")
+    assert tab.page.evaluate("(nav => nav.scrollWidth - nav.clientWidth)(document.querySelector('.top nav'))") == 0
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("path", PATHS)
 def test_a_page_on_a_phone_has_no_serious_fault(shop: httpx.Client, reader, path: str) -> None:  # type: ignore[no-untyped-def]

@@ -11,6 +11,7 @@ const GAP = 1.5; // steps without a point, from which on a line is interrupted
 const NEAR_PX = 12; // how close the cursor must be to a mark to read it
 const FONT = '11px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 const WHOLE_STEPS = [...Array(10).keys()].flatMap((power) => [1, 2, 5].map((step) => step * 10 ** power));
+const DAY_STEPS = [1, 2, 3, 7, 14, 30, 60, 90, 180, 365].map((days) => days * DAY_MS); // between ticks of daily points
 const live = new Set();
 
 // A colour of the style sheet, resolved for the canvas.
@@ -101,7 +102,7 @@ class Chart {
   }
 }
 
-function axes(unit) {
+function axes(unit, step) {
   const line = {
     stroke: colour("soft"),
     font: FONT,
@@ -109,7 +110,14 @@ function axes(unit) {
     ticks: { show: false },
   };
   return [
-    { ...line, grid: { show: false }, space: 70, size: 38, values: timeLabels },
+    {
+      ...line,
+      grid: { show: false },
+      space: 70,
+      size: 38,
+      ...(step >= DAY_MS && { incrs: DAY_STEPS }),
+      values: timeLabels,
+    },
     {
       ...line,
       size: (_, labels) => 18 + 6.5 * Math.max(3, ...(labels ?? []).map((label) => label.length)),
@@ -172,7 +180,7 @@ function timeChart({ caption, unit, height, atRest }, linesOf, drawn) {
       options: {
         cursor: { y: false, points, drag: { x: false, y: false } },
         scales: { x: { time: true, ...(timeRange && { range: () => timeRange }) }, y: { range } },
-        axes: axes(unit),
+        axes: axes(unit, data.step),
         series: [{}, ...series],
         bands,
         hooks: { setCursor: [follow], draw: [(plot) => drawMarks(plot, marks)] },

@@ -128,7 +128,11 @@ export function contributions(item) {
   const text = item.reason && item.reason.text + (share === undefined ? "" : ` (${percent(share)} of the score)`);
   if (item.reason && item.reason.kind !== "history") return el("span", {}, text);
   if (!item.contributions || !item.contributions.length) return item.reason ? el("span", {}, text) : null;
-  const events = item.contributions.map((event) => el("span", {}, itemLink(event), ` ${percent(event.share)}`));
+  const byItem = new Map(); // several events with one item count together
+  for (const event of item.contributions) {
+    byItem.set(event.item_id, { ...event, share: event.share + (byItem.get(event.item_id)?.share ?? 0) });
+  }
+  const events = [...byItem.values()].map((event) => el("span", {}, itemLink(event), ` ${percent(event.share)}`));
   return add(
     el("span", {}, "based on "),
     events.flatMap((event, index) => (index ? [", ", event] : [event])),

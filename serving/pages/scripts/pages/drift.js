@@ -157,23 +157,26 @@ function verdictTable(drift) {
   const overall = ordered(drift.signals).filter((series) => series.segment === null);
   if (!overall.length) return empty("No signal has a reading in this time.");
   const lasting = [...openAlarms(drift), ...retrainedAlarms(drift)];
+  const rows = overall.map(({ name, points }) => {
+    const { unit, name: title, about } = signalOf(name);
+    const { value, expected } = points.at(-1);
+    const alarms = lasting.filter((alarm) => alarm.signal === name);
+    const own = alarms.find((alarm) => alarm.segment === null);
+    const moved = alarms.map((alarm) => alarm.segment).filter((segment) => segment !== null);
+    return [
+      [el("strong", {}, title), el("div.soft.small", {}, about)],
+      own ? movedBadge(own, drift.now) : badge("no alarm", "good"),
+      unit.text(value),
+      expected === null ? "–" : unit.text(expected),
+      moved.length ? moved.map((segment) => segment.replace("=", " ")).join(", ") : el("span.soft", {}, "none"),
+    ];
+  });
+  const columns = [["Signal"], ["Verdict", "keep"], ["Now", "number"], ["Expected", "number"], ["Segments that moved"]];
+  const shown = lasting.some((alarm) => alarm.segment !== null) ? columns.length : columns.length - 1;
   return table(
     "Verdicts, by signal",
-    [["Signal"], ["Verdict", "keep"], ["Now", "number"], ["Expected", "number"], ["Segments that moved"]],
-    overall.map(({ name, points }) => {
-      const { unit, name: title, about } = signalOf(name);
-      const { value, expected } = points.at(-1);
-      const alarms = lasting.filter((alarm) => alarm.signal === name);
-      const own = alarms.find((alarm) => alarm.segment === null);
-      const moved = alarms.map((alarm) => alarm.segment).filter((segment) => segment !== null);
-      return [
-        [el("strong", {}, title), el("div.soft.small", {}, about)],
-        own ? movedBadge(own, drift.now) : badge("no alarm", "good"),
-        unit.text(value),
-        expected === null ? "–" : unit.text(expected),
-        moved.length ? moved.map((segment) => segment.replace("=", " ")).join(", ") : el("span.soft", {}, "none"),
-      ];
-    }),
+    columns.slice(0, shown),
+    rows.map((row) => row.slice(0, shown)),
   );
 }
 

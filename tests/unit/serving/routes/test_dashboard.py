@@ -16,6 +16,7 @@ FILES = sorted(
     str(path.relative_to(PAGES)) for path in PAGES.rglob("*") if path.suffix in (".html", ".css", ".js", ".svg")
 )
 OWN = [name for name in FILES if not name.startswith("vendor/")]
+MAX_BYTES = 300 * 1024  # of all files together, loaded once
 
 
 @pytest.fixture
@@ -34,6 +35,10 @@ def test_every_file_has_its_type_and_the_content_security_policy(api: Api, name:
     assert "default-src 'none'; script-src 'self'; style-src 'self'" in policy
     assert "unsafe" not in policy
     assert reply.headers["x-content-type-options"] == "nosniff"
+
+
+def test_all_files_together_are_small() -> None:
+    assert sum((PAGES / name).stat().st_size for name in FILES) <= MAX_BYTES
 
 
 def test_an_unchanged_file_is_304(api: Api) -> None:
