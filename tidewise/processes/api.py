@@ -9,8 +9,8 @@ a child process trains when it is due: a first model, fine-tunes, the gate
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from tempfile import TemporaryDirectory
@@ -27,7 +27,7 @@ from tidewise.processes.kafka import open_log
 from tidewise.processes.learning_scheduler import start_learning
 from tidewise.processes.monitor import can_monitor, run_monitor, start_monitor
 from tidewise.processes.refresh import start_refresh
-from tidewise.processes.supervisor import Announce, Role, Supervisor
+from tidewise.processes.supervisor import Announce, Role, Supervisor, preload
 from tidewise.settings.schema import Settings
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def run_up(
     supervised = num_processes > 1
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
+        if supervised:
+            stack.enter_context(_preparing(settings))
         system = stack.enter_context(open_system(settings, recommends=not supervised))
         if train and settings.learn.mode != "off":
             start_learning(stack, system, arguments=arguments, variables=variables)
@@ -84,12 +86,26 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
     """
     use_log_format(settings.log.format)
     if settings.server.processes > 1:
-        open_system(settings).close()  # one process migrates a new database
-        _supervise(settings, partial(_api_process, publishes=True), settings.server.processes, [], on_bound)
+        with _preparing(settings):
+            open_system(settings).close()  # one process migrates a new database
+            _supervise(settings, partial(_api_process, publishes=True), settings.server.processes, [], on_bound)
         return
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings, recommends=True))
         _serve(stack, system, on_bound, log=open_log(stack, settings))
+
+
+@contextmanager
+def _preparing(settings: Settings) -> Iterator[None]:
+    """What several processes need: a folder for their metrics, and a process that imports their modules meanwhile."""
+    from serving.http.security import check_exposure
+    from serving.runtime.metrics import METRICS_FOLDER_VARIABLE
+
+    check_exposure(settings.server.host, settings.api_key())
+    with TemporaryDirectory(prefix="tidewise-metrics-") as folder:
+        os.environ[METRICS_FOLDER_VARIABLE] = folder
+        preload(PRELOADED)
+        yield
 
 
 def _supervise(
@@ -100,17 +116,13 @@ def _supervise(
     on_bound: OnBound,
 ) -> None:
     """Run API processes that share the port, and others, until a signal; a process that dies is started again."""
-    from serving.http.security import check_exposure
     from serving.http.server import reserved_port
-    from serving.runtime.metrics import METRICS_FOLDER_VARIABLE
 
     host = settings.server.host
-    check_exposure(host, settings.api_key())
-    with TemporaryDirectory(prefix="tidewise-metrics-") as folder, reserved_port(host, settings.server.port) as port:
-        os.environ[METRICS_FOLDER_VARIABLE] = folder
+    with reserved_port(host, settings.server.port) as port:
         own = settings.model_copy(update={"server": settings.server.model_copy(update={"port": port})})
         apis = [Role(f"api-{number + 1}", partial(run, own)) for number in range(num_processes)]
-        Supervisor([*apis, *others], on_ready=lambda: on_bound(host, port), preloaded=PRELOADED).run()
+        Supervisor([*apis, *others], on_ready=lambda: on_bound(host, port)).run()
 
 
 def _api_process(settings: Settings, announce: Announce, *, publishes: bool = False, monitored: bool = False) -> None:

@@ -67,19 +67,16 @@ class Supervisor:
     """Runs roles until SIGINT or SIGTERM; for the main thread.
 
     `on_ready` is called once, when every process has been ready. A process that dies before that ends all of them.
-    `preloaded`: modules that are imported once for all processes; they must start no threads.
     """
 
     roles: Sequence[Role]
     on_ready: Callable[[], None]
-    preloaded: Sequence[str] = ()
     _places: list[_Place] = field(init=False)
     _is_ready: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._places = [_Place(role) for role in self.roles]
         self._context = multiprocessing.get_context("forkserver")  # a fork of this one would copy locks of its threads
-        self._context.set_forkserver_preload(list(self.preloaded))
 
     def run(self) -> None:
         """Start all and keep them running; raises `ProcessError` where one dies before all were ready."""
@@ -163,6 +160,12 @@ class Supervisor:
                 logger.error("%s did not stop within %.0f s and is killed", process.name, DRAIN_S)
                 process.kill()
                 process.join()
+
+
+def preload(modules: Sequence[str]) -> None:
+    """Import modules in the process that all others will be forks of, while this one goes on; they start no threads."""
+    multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+    _start_fork_server()
 
 
 def _start_fork_server() -> None:
