@@ -41,10 +41,13 @@ def parse_url(text: str) -> URL:
         url = None
     if url is None or url.get_backend_name() not in ("sqlite", "postgresql"):
         expected = "sqlite:///path/to/file.db or postgresql+psycopg://user@host/name"
-        msg = f"database: wanted {expected}, got {text.split('@')[-1]!r}"
+        got = text.split("@")[-1] if "@" in text else text.partition(":")[0]  # without a password
+        msg = f"database: wanted {expected}, got {got!r}"
         raise InvalidSettings(msg)
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         raise InvalidSettings("database: wanted a file (sqlite:///path/to/file.db), SQLite in memory is not shared")
+    if "password" in url.query:  # where it would be shown, also in the command line of pg_dump
+        url = url.set(password=str(url.query["password"])).difference_update_query(["password"])
     return url.set(drivername="sqlite" if url.get_backend_name() == "sqlite" else "postgresql+psycopg")
 
 

@@ -157,7 +157,8 @@ class StreamWorker:
         """The agent. It never returns, because Faust would then acknowledge the event that it holds."""
         stream.enable_acks = False
         async for event in stream.events():
-            await self._buffer.put(event.message.partition, event)
+            message = event.message
+            await self._buffer.put(message.partition, event, num_bytes=len(message.value or b""))
         await asyncio.Event().wait()
 
     async def _apply_batches(self) -> None:

@@ -206,12 +206,15 @@ def test_a_backup_that_cannot_be_written_leaves_no_folder(sqlite_database: Datab
     assert not (tmp_path / "backup").exists()
 
 
-def test_a_password_is_not_in_the_process_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:secret@127.0.0.1:1/shop", "postgresql://me@127.0.0.1:1/shop?password=secret"]
+)
+def test_a_password_is_not_in_the_process_list(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     tool = tmp_path / "pg_dump"
     tool.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/arguments\necho "$PGPASSWORD" > {tmp_path}/password\nexit 3\n')
     tool.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     with pytest.raises(StoreUnavailable, match="exit status 3"):
-        a_backup(tmp_path / "backup", settings_of(tmp_path / "data", "postgresql://me:secret@127.0.0.1:1/shop"))
+        a_backup(tmp_path / "backup", settings_of(tmp_path / "data", url))
     assert "secret" not in (tmp_path / "arguments").read_text()
     assert (tmp_path / "password").read_text() == "secret\n"

@@ -70,3 +70,18 @@ def test_put_waits_while_the_buffer_is_full(capacity: int) -> None:
         return waited, first[0], (await buffer.take())[0]
 
     assert asyncio.run(scenario()) == (True, [str(number) for number in range(capacity)], ["more"])
+
+
+def test_put_waits_while_the_messages_are_large() -> None:
+    async def scenario() -> tuple[bool, dict[int, list[str]]]:
+        buffer: MicroBatchBuffer[str] = MicroBatchBuffer(capacity=100, linger_s=FOREVER_S, capacity_bytes=10)
+        for message in ("first", "large"):
+            await buffer.put(0, message, num_bytes=5)
+        put_more = asyncio.ensure_future(buffer.put(0, "more", num_bytes=5))
+        await asyncio.sleep(0)
+        waited = not put_more.done()
+        taken = await asyncio.wait_for(buffer.take(), 10.0)
+        await put_more
+        return waited, taken
+
+    assert asyncio.run(scenario()) == (True, {0: ["first", "large"]})
