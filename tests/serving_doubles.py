@@ -172,6 +172,7 @@ class Api:
     """A client of an app in this process, its lifespan included; `run` takes what needs several requests at once."""
 
     def __init__(self, app: FastAPI, *, headers: dict[str, str] | None = None) -> None:
+        self.app = app
         transport = httpx.ASGITransport(app)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
         self._lifespan = app.router.lifespan_context(app)

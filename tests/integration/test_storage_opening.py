@@ -130,9 +130,10 @@ def test_an_unsupported_url_is_refused(url: str, message: str) -> None:
         open_store(url)
 
 
-def test_the_error_for_a_url_does_not_show_its_password() -> None:
+@pytest.mark.parametrize("url", ["mysql://me:secret@host/db", "postgres//me:secret/db"])
+def test_the_error_for_a_url_does_not_show_its_password(url: str) -> None:
     with pytest.raises(InvalidSettings) as error:
-        open_store("mysql://me:secret@host/db")
+        open_store(url)
     assert "secret" not in str(error.value)
 
 
