@@ -51,6 +51,13 @@ class HistoryColumns:
         return {name: column for name, column in named.items() if column is not None}
 
 
+def check_time_unit(unit: str) -> None:
+    """Raise `InvalidSettings` for an unknown unit."""
+    if unit not in MS_PER_UNIT:
+        msg = f"--time-unit: wanted one of {', '.join(MS_PER_UNIT)}, got {shorten(unit)}"
+        raise InvalidSettings(msg)
+
+
 @dataclass(frozen=True, slots=True)
 class RowRules:
     """How rows are mapped.
@@ -68,9 +75,7 @@ class RowRules:
     type_names: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.time_unit not in MS_PER_UNIT:
-            msg = f"--time-unit: wanted one of {', '.join(MS_PER_UNIT)}, got {shorten(self.time_unit)}"
-            raise InvalidSettings(msg)
+        check_time_unit(self.time_unit)
         for kind in (self.default_type, *self.type_names.values()):
             self.types.code(kind)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from core.catalogue.attributes import PLAIN_NUMBER
-from core.imports.event_rows import HistoryColumns, RowRules
+from core.imports.event_rows import HistoryColumns, RowRules, check_time_unit
 from core.imports.item_import import ItemColumns
 from core.imports.rows import FileFormat
 from tidewise.commands.files.presets import PRESETS, fitting_preset, preset_format, preset_of
@@ -114,6 +114,8 @@ class EventFileOptions:
 
     def rules(self, settings: Settings, path: Path) -> RowRules:
         """The rules of an events file; finds out the unit of its times where none is given."""
+        if self.time_unit is not None:
+            check_time_unit(self.time_unit)
         columns = self.columns_of(path)
         unit = self.time_unit or guess_time_unit(path, self.format_of(path), columns.time)
         rules = row_rules(settings, columns, time_unit=unit, zone=time_zone(self.time_zone), type_names=self.type_names)
