@@ -9,7 +9,8 @@ r"""Two versions of Tidewise on the same events, asked in alternation by the sam
 `prepare` imports and trains with each version into a folder of its own (a training of a minute: only its shape
 matters here). `run` starts one server after the other, asks for each user, waits until it has read the history and is
 idle, and asks for all users several times more, so that each process has encoded them. Then it asks for 20 items with 1
-and 8 clients, and prints rates, latencies and CPU time per answer of each round, and the median ratios of the rounds.
+and 8 clients, alone and beside 100 item changes and 200 events a second (the traffic's cost is the server's too), and
+prints rates, latencies and CPU time per answer of each round, and the median ratios of the rounds.
 The old version runs from its checkout with the packages of this environment, in one process, as it does; the new one in
 one per core.
 """
@@ -24,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ import httpx
 from benchmarks.report import publish
 from benchmarks.scale.client import run_clients
 from benchmarks.scale.processes import cpu_s
+from benchmarks.scale.traffic import beside
 from benchmarks.serving import ANSWERS, ids_of
 from tidewise.processes.children import free_port, wait_ready
 
@@ -88,10 +90,10 @@ class TimedVersion:
             server.wait()
 
 
-def measure(version: TimedVersion, users: Sequence[str], folder: Path, *, seconds: int) -> dict[int, dict[str, float]]:
-    """By number of clients: answers per second, p50, p99 and the server's CPU time per answer."""
+def measure(version: TimedVersion, users: Sequence[str], folder: Path, *, seconds: int) -> dict[str, dict[str, float]]:
+    """By number of clients and traffic: answers per second, p50, p99 and the server's CPU time per answer."""
     paths = [f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}" for user in users]
-    figures: dict[int, dict[str, float]] = {}
+    figures: dict[str, dict[str, float]] = {}
     with version.serving(folder / f"{version.name}.log") as (server, port):
         with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
             answer: Any = [client.get(path).json() for path in paths][-1]
@@ -99,12 +101,14 @@ def measure(version: TimedVersion, users: Sequence[str], folder: Path, *, second
         assert answer["model_version"], f"{version.name}: wanted a model that serves, got {answer}"
         wait_idle(server.pid)
         run_clients(port, paths, clients=max(CLIENTS), seconds=WARM_S, folder=folder)
-        for clients in CLIENTS:
-            begin_s, begin_cpu_s = time.perf_counter(), cpu_s(server.pid)
-            load = run_clients(port, paths, clients=clients, seconds=seconds, folder=folder)
-            num_answers = load.rate * (time.perf_counter() - begin_s)
-            cpu_ms = 1000 * (cpu_s(server.pid) - begin_cpu_s) / num_answers
-            figures[clients] = {**vars(load), "cpu_ms": round(cpu_ms, 2)}
+        for name, traffic in (("", nullcontext()), (", beside changes", beside(port, users))):
+            with traffic:
+                for clients in CLIENTS:
+                    begin_s, begin_cpu_s = time.perf_counter(), cpu_s(server.pid)
+                    load = run_clients(port, paths, clients=clients, seconds=seconds, folder=folder)
+                    num_answers = load.rate * (time.perf_counter() - begin_s)
+                    cpu_ms = 1000 * (cpu_s(server.pid) - begin_cpu_s) / num_answers
+                    figures[f"{clients} clients{name}"] = {**vars(load), "cpu_ms": round(cpu_ms, 2)}
     return figures
 
 
@@ -133,16 +137,16 @@ def compare(versions: Sequence[TimedVersion], folder: Path, *, rounds: int, seco
     """Measure in alternation and publish."""
     known, _ = ids_of(versions[0].data)
     users = random.Random(1).sample(known, min(NUM_USERS, len(known)))
-    measured: list[list[dict[int, dict[str, float]]]] = []
+    measured: list[list[dict[str, dict[str, float]]]] = []
     for number in range(rounds):
         measured.append([measure(version, users, folder, seconds=seconds) for version in versions])
         for version, figures in zip(versions, measured[-1], strict=True):
-            publish(f"round {number + 1}, {version.name}", {f"{n} clients": figures[n] for n in CLIENTS})
-    for clients in CLIENTS:
-        each = [ratios(old[clients], new[clients]) for old, new in measured]
+            publish(f"round {number + 1}, {version.name}", figures)
+    for name in measured[0][0]:
+        each = [ratios(old[name], new[name]) for old, new in measured]
         publish(
-            f"new / old, {clients} clients, median of {rounds} rounds",
-            {name: round(statistics.median(ratio[name] for ratio in each), 2) for name in each[0]},
+            f"new / old, {name}, median of {rounds} rounds",
+            {figure: round(statistics.median(ratio[figure] for ratio in each), 2) for figure in each[0]},
         )
 
 
