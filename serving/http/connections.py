@@ -133,8 +133,14 @@ class Connection(HttpToolsProtocol):
         """Refuse what the parser could not read; called by uvicorn."""
         self._refuse(*self._refusal)
 
-    def check(self, now: float) -> None:
-        """Close the connection if its client is too slow; `now`: by the clock of the event loop."""
+    def check(self, now: float, *, lost_s: float = 0.0) -> None:
+        """Close the connection if its client is too slow; `now`: by the clock of the event loop.
+
+        `lost_s`: for how long this process did nothing, such as while it was suspended: no client was slow then.
+        """
+        self._read_at += lost_s
+        if self._receiving_since is not None:
+            self._receiving_since += lost_s
         num_unread = self.transport.get_write_buffer_size()
         if not num_unread or num_unread < self._num_unread:
             self._read_at = now

@@ -39,6 +39,8 @@ class Tls:
             raise InvalidSettings(msg) from error
 
 
+CHECK_PERIOD_S = 1.5  # at most, between two checks of all connections, unless the process was suspended
+
 OnBound = Callable[[str, int], None]  # (host, port), once the server answers
 
 
@@ -91,6 +93,7 @@ class Server(uvicorn.Server):
         self._port = port
         self._on_bound = on_bound
         self._shares_port = shares_port
+        self._checked_at = 0.0
 
     def run_until_stopped(self) -> None:
         """Listen, serve, and return when stopped; raises `InvalidSettings` if the address is unavailable."""
@@ -114,9 +117,11 @@ class Server(uvicorn.Server):
         """Every second, end connections whose clients are too slow; called every tenth of a second."""
         if not counter % 10:
             now = asyncio.get_running_loop().time()
+            lost_s = max(0.0, now - self._checked_at - CHECK_PERIOD_S) if counter else 0.0
+            self._checked_at = now
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
-                    connection.check(now)
+                    connection.check(now, lost_s=lost_s)
         return await super().on_tick(counter)
 
     @contextmanager

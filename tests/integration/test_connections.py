@@ -31,7 +31,13 @@ def port() -> Iterator[int]:
 
 @contextmanager
 def serving() -> Iterator[int]:
-    """A server with a key."""
+    """A server with a key, by its port."""
+    with running() as (_, port):
+        yield port
+
+
+@contextmanager
+def running() -> Iterator[tuple[Server, int]]:
     bound: list[int] = []
     up = threading.Event()
     app = create_app(Shop().with_services(api_key=KEY))
@@ -40,7 +46,7 @@ def serving() -> Iterator[int]:
     thread.start()
     try:
         assert up.wait(timeout=30)
-        yield bound[0]
+        yield server, bound[0]
     finally:
         server.stop()
         thread.join(timeout=30)
@@ -168,6 +174,18 @@ def test_requests_are_not_late_that_wait_for_an_answer_or_come_on_a_kept_connect
             connection.sendall(HEALTH)
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
             time.sleep(1.5)  # longer than a request may take, shorter than a connection is kept
+
+
+def test_while_the_server_was_suspended_no_client_was_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "RECEIVING_S", 1.0)
+    with running() as (server, port), connect(port) as connection:
+        connection.sendall(HEALTH[:10])
+        while not (known := list(server.server_state.connections)):
+            time.sleep(0.01)
+        known[0].loop.call_soon_threadsafe(time.sleep, 4.0)  # type: ignore[union-attr]
+        time.sleep(0.5)
+        connection.sendall(HEALTH[10:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
 def test_a_client_that_reads_nothing_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
