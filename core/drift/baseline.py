@@ -78,84 +78,127 @@ class MixBaseline:
         return float(2.0**elapsed)
 
 
-class LevelEstimate(NamedTuple):
-    """The expected mean of an hour. `num`: the number of events behind its level.
+class OffsetVariances(NamedTuple):
+    """How uncertain the offset of an hour of the week is, by part, in variances of one event.
 
-    `hour_variance`: of the hour's offset from the level, in variances of one event.
+    `own`: what is the hour of the week's own. `of_hour`, `of_day`: what it shares with that hour of all days, and with
+    all hours of that weekday.
     """
+
+    own: float
+    of_hour: float
+    of_day: float
+
+
+class LevelEstimate(NamedTuple):
+    """The expected mean of an hour. `num`: the number of events behind its level. `offset`: of the hour's offset."""
 
     mean: float
     num: float
-    hour_variance: float
+    offset: OffsetVariances
 
     @property
     def level_variance(self) -> float:
-        """Of the level, in the same unit; infinite where nothing is known."""
+        """Of the level, in variances of one event; infinite where nothing is known."""
         return 1 / self.num if self.num else np.inf
 
 
+class _Offsets(NamedTuple):
+    """(7, 24) offsets of the hours of the week from the level, and (3, 7, 24) their variances by part."""
+
+    means: FloatArray
+    variances: FloatArray
+
+
 class LevelBaseline:
-    """The expected mean of a number from `low` to `high`: a level plus an offset per hour of the week."""
+    """The expected mean of a number from `low` to `high`: a level plus an offset per hour of the week.
+
+    An offset is that of the hour of the day, plus that of the weekday, plus what is the hour of the week's own. Each
+    part shrinks by its own prior, learned from how much its means differ beyond chance (empirical Bayes: Efron and
+    Morris, 1973): without a rhythm the offsets are about 0 and certain, with one they follow it.
+    """
 
     def __init__(self, *, low: float = -np.inf, high: float = np.inf) -> None:
         self._low, self._high = low, high
         self._level, self._known = 0.0, 0.0
-        self._sums = np.zeros((DAYS, HOURS))
+        self._sums = np.zeros((DAYS, HOURS))  # of what was above the level
         self._counts = np.zeros((DAYS, HOURS))
+        self._squares = 0.0  # of the weights of all events
         self._newest_ms = 0
-        self._offsets: FloatArray | None = None  # (7, 24), until the next block is learned
+        self._has_moved = False  # whether the level has changed, and is not only better known
+        self._noise: float | None = None  # the variance of one event
+        self._newest_hour: tuple[int, int] | None = None
+        self._offsets: _Offsets | None = None  # until an event of another hour is learned
 
     def expected(self, time_ms: int) -> LevelEstimate:
         """The mean at a time."""
-        place = hour_of_week(time_ms)
-        mean = min(max(self._level + self._offset(*place), self._low), self._high)
-        return LevelEstimate(mean, self._known, self._variance(*place))
+        (day, hour), offsets = hour_of_week(time_ms), self._learned_offsets()
+        mean = min(max(self._level + float(offsets.means[day, hour]), self._low), self._high)
+        return LevelEstimate(mean, self._known, OffsetVariances(*offsets.variances[:, day, hour].tolist()))
 
-    def learn(self, time_ms: int, num: int, value: float) -> None:
-        """Add the mean of some events."""
+    def learn(self, time_ms: int, num: float, value: float, noise: float | None = None) -> None:
+        """Add the mean of some events. `noise`: the variance of one event, where it is known."""
         if time_ms > self._newest_ms:
             fade = np.exp2((self._newest_ms - time_ms) / HALF_LIFE_MS) if self._newest_ms else 1.0
             self._sums *= fade
             self._counts *= fade
             self._known *= float(fade)
+            self._squares *= float(fade) ** 2
             self._newest_ms = time_ms
-        day, hour = hour_of_week(time_ms)
-        offset = self._offset(day, hour)
+        place = hour_of_week(time_ms)
+        if place != self._newest_hour:  # an hour's own events hardly move its offset: computed once an hour
+            self._newest_hour, self._offsets = place, None
+        offset = float(self._learned_offsets().means[place])
         self._known += num
-        self._level += (value - offset - self._level) * num / self._known
-        self._sums[day, hour] += num * (value - self._level)
-        self._counts[day, hour] += num
-        self._offsets = None
+        shift = (value - offset - self._level) * num / self._known
+        self._level += shift
+        if not self._has_moved:
+            self._sums -= self._counts * shift
+        self._sums[place] += num * (value - self._level)
+        self._counts[place] += num
+        self._squares += num
+        self._noise = noise
 
     def settle(self) -> None:
         """After an alarm: relearn the level; the offsets of the hours stay."""
         self._known = 0.0
+        self._has_moved = True
 
-    def _offset(self, day: int, hour: int) -> float:
-        """Of the hour of the day, plus that of the weekday, plus what is the hour of the week's own."""
+    def _learned_offsets(self) -> _Offsets:
         if self._offsets is None:
-            prior = LEVEL_PRIOR_EVENTS
-            of_hour = self._sums.sum(axis=0) / (self._counts.sum(axis=0) + prior)
-            rest = (self._sums - self._counts * of_hour).sum(axis=1, keepdims=True)
-            coarse = of_hour + rest / (self._counts.sum(axis=1, keepdims=True) + prior)
-            self._offsets = (self._sums + prior * coarse) / (self._counts + prior)
-        return float(self._offsets[day, hour])
+            effective = float(self._counts.sum()) / self._squares if self._squares else 1.0  # a mean of fading weights
+            sums, counts = self._sums * effective, self._counts * effective
+            of_hour, hour_prior = self._shrunk(sums.sum(axis=0), counts.sum(axis=0), free=1)
+            rest = sums - counts * of_hour
+            of_day, day_prior = self._shrunk(rest.sum(axis=1), counts.sum(axis=1), free=1)
+            own, own_prior = self._shrunk(rest - counts * of_day[:, None], counts, free=HOURS + DAYS - 1)
+            passed_on = (own_prior / (counts + own_prior)) ** 2  # of the errors of what is shared
+            shared = (1 / (counts.sum(axis=0) + hour_prior), 1 / (counts.sum(axis=1) + day_prior)[:, None])
+            variances = [1 / (counts + own_prior), *(passed_on * variance for variance in shared)]
+            self._offsets = _Offsets(of_hour + of_day[:, None] + own, np.stack(variances))
+        return self._offsets
 
-    def _variance(self, day: int, hour: int) -> float:
-        """Of the offset: the mean of n events, shrunk by the prior, has the variance n / (n + prior) ** 2."""
-        own, of_hour, of_day = (
-            float(num) for num in (self._counts[day, hour], self._counts[:, hour].sum(), self._counts[day].sum())
-        )
-        own_variance, *coarse = (num / (num + LEVEL_PRIOR_EVENTS) ** 2 for num in (own, of_hour, of_day))
-        return own_variance + (LEVEL_PRIOR_EVENTS / (own + LEVEL_PRIOR_EVENTS)) ** 2 * sum(coarse)
+    def _shrunk(self, sums: FloatArray, counts: FloatArray, *, free: int) -> tuple[FloatArray, float]:
+        """The shrunk means of cells, and their prior in events. `free`: means that were fitted to the cells before."""
+        prior = LEVEL_PRIOR_EVENTS
+        if self._noise:
+            means = sums / np.maximum(counts, 1e-9)
+            freedom = max(int(np.count_nonzero(counts)) - free, 1)
+            # Differences beyond chance, with one standard error of them more: what seems equal may differ a little.
+            beyond = float((sums * means).sum()) / self._noise - freedom + (2 * freedom) ** 0.5
+            total = float(counts.sum())
+            prior = max((total - float((counts**2).sum()) / total) / max(beyond, 1e-9), 1.0)
+        return sums / (counts + prior), prior
 
 
 class RunningZScore:
     """Running z-scores: the distance of a number from the running mean (or 0) in running standard deviations."""
 
     MEMORY = 300.0
+    FEW = 30  # numbers that are kept in mind where they may vary differently from now on
     MIN_DEVIATION = 0.01  # against a division by 0 for constant numbers
-    CLIP = 4.0  # outliers are clipped to that many deviations
+    CLIP = 4.0  # outliers are learned as that many deviations
+    LARGEST = 8.0  # score: enough to tell where a large change began
 
     def __init__(self, *, centred: bool = True) -> None:
         """`centred`: whether the distance is from the running mean; else from 0."""
@@ -165,7 +208,7 @@ class RunningZScore:
 
     def score(self, value: float) -> float:
         """The z-score of a number, clipped, by the numbers before it."""
-        return float(np.clip((value - self.mean) / self.deviation, -self.CLIP, self.CLIP))
+        return float(np.clip((value - self.mean) / self.deviation, -self.LARGEST, self.LARGEST))
 
     def learn(self, value: float) -> None:
         """Update with a number."""
@@ -176,6 +219,10 @@ class RunningZScore:
         weight = max(1 / self.num, 1 / self.MEMORY)
         self.mean += weight * (value - self.mean) if self._centred else 0.0
         self._square += weight * (value * value - self._square)
+
+    def forget(self) -> None:
+        """Follow what comes next more quickly."""
+        self.num = min(self.num, self.FEW)
 
     @property
     def deviation(self) -> float:

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.drift.baseline import FloatArray, LevelBaseline, MixBaseline, RunningZScore, hour_of_week
+from core.drift.baseline import FloatArray, LevelBaseline, MixBaseline, OffsetVariances, RunningZScore, hour_of_week
 from core.drift.blocks import Block
 
 MIN_BLOCKS = 10  # before the deviation between blocks is known
@@ -23,13 +23,13 @@ KNOWN_BLOCKS = 3  # the same of a level, in blocks
 class HourUncertainty(NamedTuple):
     """How uncertain the expected mean of a block's `num` observations of one hour of the week was.
 
-    `level_variance`, `hour_variance`: of the level and of the hour's offset from it, in variances of one observation.
+    `level_variance`, `offset`: of the level and of the hour's offset from it, in variances of one observation.
     """
 
     hour: tuple[int, int]
     num: float
     level_variance: float
-    hour_variance: float
+    offset: OffsetVariances
 
 
 class BlockComparison(NamedTuple):
@@ -95,6 +95,7 @@ class LevelExpectation:
         """`block`: the number of observations of a block."""
         self._min_known = KNOWN_BLOCKS * block
         self._baseline = LevelBaseline(low=low, high=high)
+        # Of one observation around what was expected. It holds the errors of that, so that no rhythm is made of them.
         self._spread = RunningZScore(centred=False)
 
     def compare(self, block: Block) -> BlockComparison:
@@ -103,7 +104,7 @@ class LevelExpectation:
         means = [(time_ms, num, self._baseline.expected(time_ms)) for time_ms, num, _ in block.parts]
         expected = sum(num * estimate.mean for _, num, estimate in means) / block.num
         hours = tuple(
-            HourUncertainty(hour_of_week(time_ms), num, estimate.level_variance, estimate.hour_variance)
+            HourUncertainty(hour_of_week(time_ms), num, estimate.level_variance, estimate.offset)
             for time_ms, num, estimate in means
         )
         deviation = (value - expected) / sqrt(1 / block.num + _variance_of_expected(hours))
@@ -112,7 +113,7 @@ class LevelExpectation:
         return BlockComparison(block.num, value, usable, deviation, moved.astype(np.float32), hours)
 
     def surprise(self, comparison: BlockComparison) -> float | None:
-        """The deviation in its running standard deviations."""
+        """The deviation in the running standard deviations of an observation."""
         usable = comparison.expected is not None and self._spread.num >= MIN_BLOCKS
         return self._spread.score(comparison.deviation) if usable else None
 
@@ -126,32 +127,36 @@ class LevelExpectation:
 
     def learn(self, block: Block, comparison: BlockComparison) -> None:
         """Add a block."""
+        noise = self._spread.deviation**2 if self._spread.num >= MIN_BLOCKS else None
         for time_ms, num, values in block.parts:
-            self._baseline.learn(time_ms, int(num), float(values / num))
+            self._baseline.learn(time_ms, num, float(values / num), noise)
         if comparison.expected is not None:
-            self._spread.learn(comparison.deviation)
+            self._spread.learn((comparison.value - comparison.expected) * sqrt(comparison.num))
 
     def forget(self) -> None:
-        """Relearn the level; the rhythm and the spread between blocks stay."""
+        """Relearn the level, and soon the spread between blocks; the rhythm stays."""
         self._baseline.settle()
+        self._spread.forget()
 
 
 def _variance_of_expected(hours: Sequence[HourUncertainty]) -> float:
     """Of the expected mean of observations, in variances of one observation.
 
-    The error of an hour's offset is that of all observations of that hour of the week, the error of the level that of
-    all: many blocks of the same evenings know no better what to expect than one.
+    The error of the level is that of all observations, the errors of an hour's offset are those of all observations of
+    that hour of the week, that hour of the day, and that weekday: many blocks of the same evenings know no better what
+    to expect than one.
     """
     if len(hours) == 1:
-        return min(hours[0].level_variance, 1.0) + hours[0].hour_variance
+        return min(hours[0].level_variance, 1.0) + sum(hours[0].offset)
     total = sum(each.num for each in hours)
+    num_of: dict[object, float] = {}
+    variance_of: dict[object, float] = {}
+    for (day, hour), num, _, variances in hours:
+        for part, variance in zip(((day, hour), ("hour", hour), ("day", day)), variances, strict=True):
+            num_of[part] = num_of.get(part, 0.0) + num
+            variance_of[part] = max(variance, variance_of.get(part, 0.0))
     level = sum(each.num * min(each.level_variance, 1.0) for each in hours) / total
-    num_of: dict[tuple[int, int], float] = {}
-    variance_of: dict[tuple[int, int], float] = {}
-    for hour, num, _, variance in hours:
-        num_of[hour] = num_of.get(hour, 0.0) + num
-        variance_of[hour] = max(variance, variance_of.get(hour, 0.0))
-    return level + sum((num_of[hour] / total) ** 2 * variance for hour, variance in variance_of.items())
+    return level + sum((num_of[part] / total) ** 2 * variance for part, variance in variance_of.items())
 
 
 class MixExpectation:

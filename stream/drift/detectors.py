@@ -23,13 +23,15 @@ class Sensitivity:
     `charts`: slack and threshold of each, in standard deviations. `delta`: of ADWIN.
     """
 
-    charts: Sequence[tuple[float, float]] = ((0.5, 14.0), (1.5, 3.7))
+    charts: Sequence[tuple[float, float]] = ((0.5, 14.0), (1.3, 4.0))
     delta: float = 1e-5
 
     def scaled(self, factor: float) -> Sensitivity:
         """The charts with thresholds times a factor."""
         return Sensitivity([(slack, threshold * factor) for slack, threshold in self.charts], self.delta)
 
+
+OUTLIER = 4.0  # one block counts as no more standard deviations
 
 SENSITIVITY: dict[SignalKind, Sensitivity] = {
     "scores": Sensitivity(),
@@ -52,6 +54,7 @@ class Detectors:
 
     def update(self, value: float) -> bool:
         """Add a value; returns whether a detector reports a change."""
+        value = min(max(value, -OUTLIER), OUTLIER)
         has_jumped = max([chart.update(value) for chart in self._charts], default=False)
         has_changed = bool(self._adwin.update(value))
         if has_changed:
