@@ -176,16 +176,24 @@ def test_requests_are_not_late_that_wait_for_an_answer_or_come_on_a_kept_connect
             time.sleep(1.5)  # longer than a request may take, shorter than a connection is kept
 
 
-def test_while_the_server_was_suspended_no_client_was_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "RECEIVING_S", 1.0)
+@pytest.mark.parametrize(("lost_s", "status"), [(100.0, 200), (0.0, 408)])
+def test_while_the_server_was_suspended_no_client_was_slow(lost_s: float, status: int) -> None:
     with running() as (server, port), connect(port) as connection:
         connection.sendall(HEALTH[:10])
         while not (known := list(server.server_state.connections)):
             time.sleep(0.01)
-        known[0].loop.call_soon_threadsafe(time.sleep, 4.0)  # type: ignore[union-attr]
-        time.sleep(0.5)
-        connection.sendall(HEALTH[10:])
-        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        checked, opened = threading.Event(), known[0]
+        assert isinstance(opened, connections.Connection)
+
+        def resume() -> None:
+            opened.check(opened.loop.time() + 100.0, lost_s=lost_s)
+            checked.set()
+
+        opened.loop.call_soon_threadsafe(resume)
+        assert checked.wait(timeout=30)
+        with suppress(ConnectionError):
+            connection.sendall(HEALTH[10:])
+        assert statuses(connection.recv(65536)) == [status]
 
 
 def test_a_client_that_reads_nothing_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
