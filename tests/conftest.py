@@ -43,23 +43,29 @@ MEASURED = (
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Trace nothing between the tests that are measured: neither fixtures of others nor pytest itself."""
-    _trace(session.config, is_wanted=False)
+    """Trace nothing in the process that hands out tests to others."""
+    if session.config.pluginmanager.hasplugin("dsession"):
+        _trace(session.config, is_wanted=False)
     return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    _trace(item.config, is_wanted=item.nodeid.startswith(MEASURED) and not item.get_closest_marker("untraced"))
-    return (yield)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Measure the tests that count, and the fixtures of all."""
+    if item.nodeid.startswith(MEASURED) and not item.get_closest_marker("untraced"):
+        return (yield)
+    _trace(item.config, is_wanted=False)
+    try:
+        return (yield)
+    finally:
+        _trace(item.config, is_wanted=True)
 
 
 def _trace(config: pytest.Config, *, is_wanted: bool) -> None:
     """Start or stop measuring coverage in this process, if it is measured at all (`--no-cov`: it is not)."""
     plugin = config.pluginmanager.getplugin("_cov")
-    controller = plugin and plugin.cov_controller
-    if controller and controller.started != is_wanted:
-        (controller.resume if is_wanted else controller.pause)()
+    if plugin and plugin.cov_controller:
+        (plugin.cov_controller.resume if is_wanted else plugin.cov_controller.pause)()
 
 
 def pytest_collection_finish() -> None:

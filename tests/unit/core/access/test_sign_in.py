@@ -62,3 +62,8 @@ def test_an_address_counts_only_if_it_is_verified() -> None:
 )
 def test_a_person_is_named_as_an_operator_knows_them(claims: dict[str, object], expected: str) -> None:
     assert person_of(claims) == expected
+
+
+def test_browsers_are_sent_back_below_the_public_address() -> None:
+    assert sign_in().redirect_url == "https://shop.example.com/sign-in/callback"
+    assert sign_in().is_https
