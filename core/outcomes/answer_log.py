@@ -31,7 +31,8 @@ from core.records.outcomes import Answer, Measure, Origin, StoredAnswer
 logger = logging.getLogger(__name__)
 
 PERIOD_S = 0.5
-MAX_BATCH = 1_000  # answers per transaction, so that ingest waits some 10 ms for it at most
+MAX_BATCH = 100  # answers per transaction: some 7 ms of Python, which requests and ingest wait for
+MAX_DEFERRED = 1_000  # events per transaction
 MAX_WAITING = 50_000  # about 50 MB; more are dropped, which happens while the database is away
 MAX_KNOWN = 500_000  # (day, origin, item) that are known to be stored: about 60 MB
 DEFERRED_MS = 60_000  # how long an event waits for its answer
@@ -104,12 +105,15 @@ class AnswerLog:
 
     def _write_waiting(self) -> None:
         while self._waiting:
+            started_s = self._seconds()
             batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
             try:
                 self._write(batch)
             except StoreError:
                 self._waiting.extendleft(reversed(batch))
                 raise
+            if self._waiting:
+                self._thread.pause(self._seconds() - started_s)  # requests share the interpreter with this thread
 
     def _write(self, answers: Sequence[Answer]) -> None:
         with self._store.transaction() as tx:
@@ -147,7 +151,7 @@ class AnswerLog:
                 return
         with self._store.transaction() as tx:
             writer = tx.offsets.lock(ANSWERS, [0])[0]  # one process at a time, so that each event counts once
-            self._attributor.attribute_deferred(tx, writer.key, tx.outcomes.deferred(limit=MAX_BATCH))
+            self._attributor.attribute_deferred(tx, writer.key, tx.outcomes.deferred(limit=MAX_DEFERRED))
             tx.commit()
 
     def _maintain(self) -> None:

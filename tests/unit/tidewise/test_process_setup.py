@@ -68,14 +68,17 @@ class Node:
         self.itself = self
 
 
-def test_freeze_gc_collects_once_more_and_spares_what_is_alive() -> None:
+def test_freeze_gc_collects_once_more_spares_what_is_alive_and_makes_collections_rare() -> None:
+    before = gc.get_threshold()
     try:
         garbage = weakref.ref(Node())
         freeze_gc()
         assert garbage() is None
         assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[0] > before[0]
         later = weakref.ref(Node())
         gc.collect()
         assert later() is None
     finally:
         gc.unfreeze()
+        gc.set_threshold(*before)
