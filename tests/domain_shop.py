@@ -55,7 +55,12 @@ class Shop:
             count_rules=CountRules() if counts else None,
         )
         self.snapshots.refresh()
-        self.recommender = Recommender(
+        self.include_uncatalogued = include_uncatalogued
+        self.recommender = self.recommender_with(KeptLists(max_mib=1))
+
+    def recommender_with(self, lists: KeptLists) -> Recommender:
+        """Another recommender of this shop, which has read no user yet."""
+        return Recommender(
             self.store,
             snapshots=self.snapshots.current,
             clock=self.clock,
@@ -63,8 +68,8 @@ class Shop:
             shape=SHAPE,
             vectors=self.vectors,
             users=UserSnapshots(max_mib=1),
-            lists=KeptLists(max_mib=1),
-            include_uncatalogued=include_uncatalogued,
+            lists=lists,
+            include_uncatalogued=self.include_uncatalogued,
         )
 
     def catalogue(self, *items: Item) -> None:

@@ -11,6 +11,7 @@ from itertools import chain
 
 from core.arrays import occurrences
 from core.clock import DAY_MS
+from core.outcomes.counting import by_day_and_origin
 from core.records.item_counts import FIRST_TYPE, ItemCountKey, ItemCounts, measure_of_type
 from core.records.outcomes import Measure, Outcome, StoredAnswer
 from core.records.stored import MANY_EVENTS, EventRow, event_column
@@ -30,16 +31,11 @@ def item_event_counts(rows: Sequence[EventRow]) -> Counter[ItemCountKey]:
 
 def item_answer_counts(answers: Iterable[StoredAnswer]) -> Counter[ItemCountKey]:
     """How often items were shown."""
-    lists_by_day: dict[int, list[tuple[int, ...]]] = {}
-    for answer in answers:
-        lists_by_day.setdefault(answer.time_ms // DAY_MS, []).append(answer.item_keys)
-    return Counter(
-        {
-            ItemCountKey(Measure.SHOWN, day, item_key): num
-            for day, lists in lists_by_day.items()
-            for item_key, num in Counter(chain.from_iterable(lists)).items()
-        }
-    )
+    counts: Counter[ItemCountKey] = Counter()
+    for day, _, group in by_day_and_origin(answers):
+        shown = Counter(chain.from_iterable([answer.item_keys for answer in group]))
+        counts.update({ItemCountKey(Measure.SHOWN, day, item_key): num for item_key, num in shown.items()})
+    return counts
 
 
 def item_outcome_counts(

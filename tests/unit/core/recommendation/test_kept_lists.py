@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from domain_doubles import NOW_MS, SHAPE, TYPES
+from domain_doubles import NOW_MS
 from domain_shop import ALL, Shop
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,8 +17,6 @@ from core.catalogue.items import Item
 from core.recommendation.kept_lists import ENTRY_OVERHEAD_BYTES, ITEM_BYTES, KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, ScoredItem
-from core.recommendation.user_vectors.user_snapshots import UserSnapshots
-from core.recommendation.user_vectors.vector_cache import VectorCache
 from core.scenarios.scenario import Exploration, Scenario
 
 BLEND = Blend(encoder=0.1, forward=1.0, backward=0.5, recent=0.2, lasting=0.1, events=-0.3)
@@ -37,6 +35,11 @@ def shop() -> Shop:
 
 def ask(opened: Shop, request: RecommendationRequest = ALL, user_id: str = "ann") -> tuple[ScoredItem, ...]:
     return opened.recommender.recommend(user_id, request).items
+
+
+def without_keeping(opened: Shop) -> Recommender:
+    """A recommender of the shop that keeps no list."""
+    return opened.recommender_with(KeptLists(max_mib=0))
 
 
 def test_a_list_is_computed_once_while_nothing_changes() -> None:
@@ -76,7 +79,7 @@ def test_a_change_is_in_the_next_list(change: Callable[[Shop], object]) -> None:
     opened.snapshots.refresh()
     after = ask(opened)
     assert after is not before
-    assert after == ask(afresh(opened))
+    assert after == without_keeping(opened).recommend("ann", ALL).items
 
 
 def test_lists_of_other_requests_and_users_are_their_own() -> None:
@@ -112,7 +115,7 @@ def test_a_list_that_depends_on_more_is_computed_each_time(request_: Recommendat
 def test_the_least_recently_asked_lists_make_room() -> None:
     opened = shop()
     lists = KeptLists(max_mib=3.5 * (ENTRY_OVERHEAD_BYTES + 6 * ITEM_BYTES) / 2**20)  # room for three
-    recommender = afresh(opened, lists).recommender
+    recommender = opened.recommender_with(lists)
     kept = [recommender.recommend(user_id, ALL).items for user_id in ("ann", "bob", "nobody")]
     recommender.recommend("ann", ALL)
     recommender.recommend("ann", replace(ALL, n=19))
@@ -135,7 +138,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_a_kept_list_is_the_one_that_would_be_computed_again(steps: list[tuple[str, str, str]]) -> None:
     opened = shop()
-    computing = afresh(opened)
+    computing = without_keeping(opened)
     for second, (kind, one, two) in enumerate(steps, start=20):
         if kind == "event":
             opened.had(two, second, user_id=one)
@@ -147,21 +150,4 @@ def test_a_kept_list_is_the_one_that_would_be_computed_again(steps: list[tuple[s
             opened.snapshots.refresh()
         for user_id in ("ann", "bob", "nobody"):
             for request in (ALL, RecommendationRequest(n=3)):
-                assert ask(opened, request, user_id) == ask(computing, request, user_id)
-
-
-def afresh(opened: Shop, lists: KeptLists | None = None) -> Shop:
-    """The same shop with a recommender that has kept nothing, and keeps nothing by default."""
-    other = Shop.__new__(Shop)
-    other.__dict__.update(opened.__dict__)
-    other.recommender = Recommender(
-        opened.store,
-        snapshots=opened.snapshots.current,
-        clock=opened.clock,
-        types=TYPES,
-        shape=SHAPE,
-        vectors=VectorCache(max_mib=1),
-        users=UserSnapshots(max_mib=1),
-        lists=KeptLists(max_mib=0) if lists is None else lists,
-    )
-    return other
+                assert ask(opened, request, user_id) == computing.recommend(user_id, request).items
