@@ -7,8 +7,10 @@
     fine-tune+replay with as many old events drawn at random
     fine-tune+rank   the same by low-rank updates, anchored
     retrain          trained anew on everything at each period's end
+    product          fine-tune+replay by the product's defaults: its network and trainings, blended with live counts
+    product:encoder  the same without live counts
 
-All networks begin with the same model of a seed. Trained models are kept on disk, so that a killed run goes on.
+All other networks begin with the same model of a seed. Trained models are kept on disk, so that a killed run goes on.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from core.catalogue.items import Catalogue
 from core.errors import CheckpointError, InvalidInput
 from core.evaluation.scorers import Scorer
+from core.records.stored import EventColumns
 from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN
 from model.bundle import HM4SRBundle
@@ -40,25 +44,51 @@ COUNTING: Mapping[str, Callable[[], Scorer]] = {
     "vsknn": lambda: VSKNN(k=100, sample=1000, num_last=50),
 }
 NETWORKS = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "fine-tune+rank", "retrain")
-ARMS = (*COUNTING, *NETWORKS)
-DEFAULT_ARMS = tuple(name for name in ARMS if name != "fine-tune+rank")
+PRODUCT, ENCODER = "product", "product:encoder"
+ARMS = (*COUNTING, *NETWORKS, PRODUCT, ENCODER)
+DEFAULT_ARMS = tuple(name for name in ARMS if name not in ("fine-tune+rank", PRODUCT, ENCODER))
 REFERENCE = "frozen"
 TUNINGS: Mapping[str, Mapping[str, Any]] = {  # how each fine-tuned arm differs from the recipe's fine-tunes
     "fine-tune": {"replay": 0.0},
     "fine-tune+replay": {},
     "fine-tune+rank": {"rank": 4, "anchor": 1.0},
+    PRODUCT: {},
+    ENCODER: {},
 }
+
+
+class Blender(Protocol):
+    """Fits the blend of a model to events that it has not learnt from."""
+
+    def __call__(
+        self,
+        bundle: HM4SRBundle,
+        columns: EventColumns,
+        catalogue: Catalogue,
+        *,
+        since_ms: int | None,
+        before_training: HM4SRBundle | None,
+    ) -> HM4SRBundle:
+        """The bundle with its blend.
+
+        `since_ms`: where the events begin that a fine-tune has learnt from and `before_training` has not; None of a
+        full training, whose newest events were held out.
+        """
 
 
 @dataclass(frozen=True)
 class TrainingRecipe:
-    """How networks train. `event_ms_per_s`: how much of the log's time passes in a second of training."""
+    """How networks train. `event_ms_per_s`: how much of the log's time passes in a second of training.
+
+    `blender`: of the product's arm alone.
+    """
 
     config: ModelConfig
     plan: TrainingPlan
     tuning: FineTuningPlan
     event_ms_per_s: float = 1000.0
     folder: Path | None = None
+    blender: Blender | None = None
 
 
 def check(names: Sequence[str]) -> None:
@@ -73,7 +103,9 @@ def run_arm(stream: PrequentialStream, name: str, recipe: TrainingRecipe, *, see
     """One arm's ranks of all test events."""
     if name in COUNTING:
         return run_scorer(stream, COUNTING[name](), tick=tick)
-    models = list(_models(stream, name, recipe, seed))
+    models = _models(stream, name, recipe, seed)
+    if name == PRODUCT:
+        models = _blended(stream, recipe, models)
     return run_models(stream, models, frozen=name == "frozen-frozen", shape=recipe.config.window, tick=tick)
 
 
@@ -88,6 +120,29 @@ def _models(stream: PrequentialStream, name: str, recipe: TrainingRecipe, seed: 
     elif name == "retrain":
         chain += [_trained(stream, recipe, seed, until_ms) for until_ms in starts_ms[1:]]
     return [replace(chain[0], from_ms=0), *chain[1:]]
+
+
+def _blended(stream: PrequentialStream, recipe: TrainingRecipe, chain: Sequence[DeployedModel]) -> list[DeployedModel]:
+    """Models that were fine-tuned one after the other, each with its blend."""
+    if recipe.blender is None:
+        return list(chain)
+    blended = []
+    for before, model in zip((None, *chain), chain, strict=False):
+        begun_s = time.process_time()
+        bundle = recipe.blender(
+            _network_of(model),
+            stream.before(model.until_ms),
+            stream.catalogue_at(model.until_ms),
+            since_ms=before.until_ms if before else None,
+            before_training=_network_of(before) if before else None,
+        )
+        blended.append(replace(model, bundle=bundle, train_s=model.train_s + time.process_time() - begun_s))
+    return blended
+
+
+def _network_of(model: DeployedModel) -> HM4SRBundle:
+    assert isinstance(model.bundle, HM4SRBundle)
+    return model.bundle
 
 
 def _trained(stream: PrequentialStream, recipe: TrainingRecipe, seed: int, until_ms: int) -> DeployedModel:
@@ -113,8 +168,7 @@ def _tuned(
 
     def make() -> HM4SRBundle:
         catalogue, columns = stream.catalogue_at(until_ms), stream.before(until_ms)
-        assert isinstance(parent.bundle, HM4SRBundle)
-        return fine_tune(parent.bundle, columns, catalogue, since_ms=since_ms, plan=tuning, seed=seed)
+        return fine_tune(_network_of(parent), columns, catalogue, since_ms=since_ms, plan=tuning, seed=seed)
 
     return _kept(stream, recipe, key, make, until_ms)
 

@@ -9,13 +9,14 @@ Independent of files. Shapes: q test events, N items.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 
 from core.arrays import FloatArray, IntArray
+from core.blending.features import BlendFeatures
 from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
 from core.evaluation.metrics import Array, ranks_of
@@ -24,6 +25,7 @@ from core.events.history import History, WindowShape
 from core.ports.encoder import ModelBundle
 from core.recommendation.ranking.added_scores import add_repeats
 from core.records.stored import EventColumns
+from model.evaluation.blended import LiveCounts
 from model.evaluation.dataset import Dataset
 from model.training.sequences import UserRanges
 
@@ -118,6 +120,18 @@ class PrequentialStream:
         history = History(self.columns.items[begin:end], self.columns.times_ms[begin:end])
         return Past(int(self.columns.users[event]), history)
 
+    @cached_property
+    def num_before(self) -> IntArray:
+        """(n,) how many events happened before each event."""
+        num_before = np.empty(len(self.columns), np.int64)
+        num_before[self.dataset.arrival] = np.arange(len(self.columns))
+        return num_before
+
+    def triples(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """User, item and time of events by their place in the order in which they happened."""
+        columns = self.columns.where(self.dataset.arrival[begin:end])
+        return zip(columns.users.tolist(), columns.items.tolist(), columns.times_ms.tolist(), strict=True)
+
     def ranks(self, numbers: IntArray, scores_BN: FloatArray) -> Array:
         """(b,) ranks from 0 among the items born so far, ties sharing theirs."""
         scores_BN = np.where(self.born_ms <= self.times_ms[numbers][:, None], scores_BN, -np.inf)
@@ -153,8 +167,9 @@ class DeployedModel:
 def run_models(
     stream: PrequentialStream, models: Sequence[DeployedModel], *, frozen: bool, shape: WindowShape, tick: Ticker
 ) -> ArmResult:
-    """Each test event ranked by the newest model that acts by then."""
+    """Each test event ranked by the newest model that acts by then, blended with live counts where it has a blend."""
     begun_s = time.process_time()
+    live = _CountsAtEvents(stream) if any(model.bundle.blend is not None for model in models) else None
     acts_from = np.array([model.from_ms for model in models])
     acting = np.maximum(np.searchsorted(acts_from, stream.times_ms, side="right") - 1, 0)
     until_ms = np.array([model.until_ms for model in models])[acting]
@@ -172,10 +187,31 @@ def run_models(
             queries_BC = encoder.query(encoder.encode(windows), np.zeros(len(part), np.int64))
             scores_BN = queries_BC @ table_NC.T
             add_repeats(scores_BN, everything, encoder, stream.dataset.catalogue, windows)
+            if live is not None and model.bundle.blend is not None:
+                for row, number_of_query in enumerate(part.tolist()):
+                    features = live.features(number_of_query, pasts[number_of_query].history)
+                    scores_BN[row] = features.scores(model.bundle.blend, scores_BN[row])
             run.ranks[part] = stream.ranks(part, scores_BN)
             tick(float(part[-1]) / len(stream.test_rows))
     run.rank_s = time.process_time() - begun_s
     return run
+
+
+class _CountsAtEvents:
+    """The live counts at test events, which are asked for in the order in which they happened."""
+
+    def __init__(self, stream: PrequentialStream) -> None:
+        self._stream, self._counts = stream, LiveCounts(stream.dataset.num_items)
+        self._num_counted = 0
+
+    def features(self, number: int, history: History) -> BlendFeatures:
+        """What the events before a test event say of all items."""
+        num_before = int(self._stream.num_before[self._stream.test_rows[number]])
+        for user, item, time_ms in self._stream.triples(self._num_counted, num_before):
+            self._counts.apply(user, item, time_ms)
+        self._num_counted = num_before
+        hidden = np.unique(history.items) if self._stream.hide_seen else np.empty(0, np.int64)
+        return self._counts.features(history, hidden)
 
 
 def _window(history: History, shape: WindowShape) -> History:
@@ -189,16 +225,13 @@ def run_scorer(stream: PrequentialStream, scorer: Scorer, *, tick: Ticker) -> Ar
     begun_s = time.process_time()
     _fit(stream, scorer, int(stream.starts_ms[0]))
     run.train_s = [time.process_time() - begun_s]
-    live, period, num_applied = isinstance(scorer, LiveScorer), 0, 0
-    arrival, columns = stream.dataset.arrival, stream.columns
-    stream_events = arrival[columns.times_ms[arrival] >= stream.starts_ms[0]]
-    turn = {int(event): number for number, event in enumerate(stream_events)}
+    period, num_applied = 0, int((stream.columns.times_ms < stream.starts_ms[0]).sum())
     for number, event in enumerate(stream.test_rows.tolist()):
-        if live:
-            assert isinstance(scorer, LiveScorer)
-            for row in stream_events[num_applied : turn[event]].tolist():
-                scorer.apply(int(columns.users[row]), int(columns.items[row]), int(columns.times_ms[row]))
-            num_applied = turn[event]
+        if isinstance(scorer, LiveScorer):
+            num_before = int(stream.num_before[event])
+            for user, item, time_ms in stream.triples(num_applied, num_before):
+                scorer.apply(user, item, time_ms)
+            num_applied = num_before
         elif stream.periods[number] > period:
             period, fit_s = int(stream.periods[number]), time.process_time()
             _fit(stream, scorer, int(stream.starts_ms[period]))

@@ -18,8 +18,14 @@ import numpy as np
 from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
 from tidewise.evaluation.charts import write_line_chart
 from tidewise.evaluation.files import TEXT_FEATURES, cut_of
+from tidewise.evaluation.product import default_settings, with_contents, within
+from tidewise.training.blending import held_out_since_ms, with_blend
+from tidewise.training.plans import fine_tuning_plan, model_config, training_plan
 
 if TYPE_CHECKING:
+    from core.catalogue.items import Catalogue
+    from core.records.stored import EventColumns
+    from model.bundle import HM4SRBundle
     from model.evaluation.arms import TrainingRecipe
     from model.evaluation.dataset import Dataset
     from model.evaluation.models import Budget
@@ -32,10 +38,14 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class PrequentialReplay:
-    """What to compare on a stream: arm names, seeds of networks, and the baseline arm of the differences."""
+    """What to compare on a stream: arm names, seeds of networks, and the baseline arm of the differences.
+
+    `product`: the recipe of the product's arms, `recipe` of the other networks.
+    """
 
     stream: PrequentialStream
     recipe: TrainingRecipe
+    product: TrainingRecipe
     names: Sequence[str]
     seeds: Sequence[int]
     against: str
@@ -76,16 +86,40 @@ def recipe_of(budget: Budget, *, has_text: bool, folder: Path | None) -> Trainin
     return TrainingRecipe(config, budget.plan(learning_rate=LEARNING_RATE), FineTuningPlan(), folder=folder)
 
 
+def product_recipe(budget: Budget, *, has_text: bool, folder: Path | None) -> TrainingRecipe:
+    """The product's training, fine-tuning and blend by its default settings, within a budget."""
+    from model.evaluation.arms import TrainingRecipe
+
+    settings = default_settings(budget)
+    plan = within(training_plan(settings), budget)
+
+    def blended(
+        bundle: HM4SRBundle,
+        columns: EventColumns,
+        catalogue: Catalogue,
+        *,
+        since_ms: int | None,
+        before_training: HM4SRBundle | None,
+    ) -> HM4SRBundle:
+        if since_ms is None:
+            since_ms = held_out_since_ms(columns, share=plan.validation_share)
+        return with_blend(settings, bundle, columns, catalogue, since_ms=since_ms, before_training=before_training)
+
+    config = with_contents(model_config(settings), {"text"} if has_text else set())
+    return TrainingRecipe(config, plan, fine_tuning_plan(settings), folder=folder, blender=blended)
+
+
 def replay(plan: PrequentialReplay, *, progress: Progress) -> dict[str, Any]:
     """Run all arms and report."""
-    from model.evaluation.arms import COUNTING, run_arm
+    from model.evaluation.arms import COUNTING, ENCODER, PRODUCT, run_arm
 
     runs: dict[str, list[ArmResult]] = {}
     for name in dict.fromkeys(("popularity", plan.against, *plan.names)):
         for seed in plan.seeds if name not in COUNTING else (0,):
             step = f"{name}, seed {seed}"
             progress(step, 0.0)
-            run = run_arm(plan.stream, name, plan.recipe, seed=seed, tick=partial(progress, step))
+            recipe = plan.product if name in (PRODUCT, ENCODER) else plan.recipe
+            run = run_arm(plan.stream, name, recipe, seed=seed, tick=partial(progress, step))
             runs.setdefault(name, []).append(run)
     return report(plan, runs)
 

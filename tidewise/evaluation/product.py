@@ -49,8 +49,8 @@ def _make_encoder(config: Mapping[str, Any], seed: int, setting: FitContext) -> 
 
     settings, budget = default_settings(setting.budget), setting.budget
     contents = {content.name for content in setting.contents.modalities()}
-    shape = _with_contents(model_config(settings, setting.contents.sources), contents)
-    return setting.network(HM4SR, shape, _within(training_plan(settings), budget), seed)
+    shape = with_contents(model_config(settings, setting.contents.sources), contents)
+    return setting.network(HM4SR, shape, within(training_plan(settings), budget), seed)
 
 
 def default_settings(budget: Budget) -> Settings:
@@ -61,12 +61,12 @@ def default_settings(budget: Budget) -> Settings:
     )
 
 
-def _with_contents(shape: ModelConfig, names: set[str]) -> ModelConfig:
+def with_contents(shape: ModelConfig, names: set[str]) -> ModelConfig:
     """Without the contents that the items of this evaluation don't have."""
     return replace(shape, contents=tuple(content for content in shape.contents if content.name in names))
 
 
-def _within(plan: TrainingPlan, budget: Budget) -> TrainingPlan:
+def within(plan: TrainingPlan, budget: Budget) -> TrainingPlan:
     """The plan on the evaluation's device, and not longer than its budget."""
     seconds = [limit for limit in (plan.max_seconds, budget.max_seconds) if limit is not None]
     return replace(

@@ -17,6 +17,14 @@ if TYPE_CHECKING:
     from model.bundle import HM4SRBundle
 
 
+def held_out_since_ms(columns: EventColumns, *, share: float) -> int:
+    """Where the newest events begin that a full training holds out; after the last event where it holds out none."""
+    from model.training.sequences import held_out
+
+    held = held_out(columns, share=share)
+    return int(columns.times_ms[held].min()) if held.any() else int(columns.times_ms.max()) + 1
+
+
 def with_blend(
     settings: Settings,
     bundle: HM4SRBundle,

@@ -24,7 +24,7 @@ from core.records.stored import EventColumns, ModelRecord
 from tidewise.bootstrap import MODELS_FOLDER, System, features_folder, load_model, models_folder
 from tidewise.process_setup import process_name
 from tidewise.settings.schema import Settings
-from tidewise.training.blending import with_blend
+from tidewise.training.blending import held_out_since_ms, with_blend
 from tidewise.training.features import sources_in
 from tidewise.training.plans import fine_tuning_plan, learning_policy, model_config, training_plan
 from tidewise.training.processes import training_processes
@@ -160,7 +160,6 @@ def train_fully(
     resumable: bool,
 ) -> HM4SRBundle:
     """Train on events that come sorted by user and time, and fit the blend; raises `NotReady` with fewer than 100."""
-    from model.training.sequences import held_out
     from model.training.train import train
 
     if len(columns) < MIN_TRAINABLE_EVENTS:
@@ -180,8 +179,7 @@ def train_fully(
             resume=models_folder(settings) / UNFINISHED if resumable else None,
             group=group,
         )
-    held = held_out(columns, share=plan.validation_share)
-    since_ms = int(columns.times_ms[held].min()) if held.any() else int(columns.times_ms.max()) + 1
+    since_ms = held_out_since_ms(columns, share=plan.validation_share)
     return with_blend(settings, bundle, columns, catalogue, since_ms=since_ms)
 
 

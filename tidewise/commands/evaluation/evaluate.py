@@ -98,7 +98,8 @@ def prequential(request: PrequentialRequest) -> None:
             hide_seen=request.seen is Seen.HIDE,
         )
         recipe = evaluation.recipe_of(budget, has_text=files.items is not None, folder=request.cache)
-        plan = evaluation.PrequentialReplay(stream, recipe, names, range(request.seeds), against)
+        product = evaluation.product_recipe(budget, has_text=files.items is not None, folder=request.cache)
+        plan = evaluation.PrequentialReplay(stream, recipe, product, names, range(request.seeds), against)
         report = evaluation.replay(plan, progress=bar.show)
     report["bad_lines"] = _print_bad_lines(files.bad_lines)
     if request.chart is not None:

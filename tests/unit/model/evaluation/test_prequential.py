@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,17 +10,22 @@ import numpy as np
 import pytest
 
 from core.arrays import FloatArray
-from core.catalogue.items import Item
+from core.blending.blend import COUNTS_BLEND, Blend
+from core.catalogue.items import Catalogue, Item
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
 from core.events.history import WindowShape
+from core.records.stored import EventColumns
+from model.bundle import HM4SRBundle
 from model.evaluation.arms import TrainingRecipe, check, run_arm
+from model.evaluation.blended import BlendScorer
 from model.evaluation.dataset import Dataset
+from model.evaluation.models import Budget
 from model.evaluation.prequential import DeployedModel, PrequentialStream, run_models, run_scorer
 from model.network.config import Modality, ModelConfig
 from model.training.fine_tuning import FineTuningPlan
 from model.training.plan import TrainingPlan
-from tidewise.evaluation.prequential import PrequentialReplay, replay, write_chart
+from tidewise.evaluation.prequential import PrequentialReplay, product_recipe, replay, write_chart
 
 DAY_MS = 86_400_000
 SHAPE = WindowShape(6, 2)
@@ -117,8 +123,8 @@ def test_a_training_knows_only_items_that_were_born_before_it() -> None:
 class Fixed:
     """A model that puts one row first."""
 
-    def __init__(self, row: int) -> None:
-        self.row, self.version, self.window = row, str(row), SHAPE
+    def __init__(self, row: int, blend: Blend | None = None) -> None:
+        self.row, self.version, self.window, self.blend = row, str(row), SHAPE, blend
 
     def bind(self, catalogue: object) -> Fixed:
         return self
@@ -150,10 +156,61 @@ def test_a_new_model_answers_only_after_its_training_has_ended() -> None:
     assert run.train_s == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("hide_seen", [False, True])
+def test_a_blended_model_ranks_with_the_counts_of_each_moment(*, hide_seen: bool) -> None:
+    events = stream(hide_seen=hide_seen)
+    counts = BlendScorer(None, hides_seen=hide_seen)
+    expected = run_scorer(events, counts, tick=silent)
+    only_counts = dataclasses.replace(counts.blend, encoder=0.0)
+    models = [DeployedModel(Fixed(3, only_counts), 0, 0, 1.0)]  # type: ignore[arg-type]
+    run = run_models(events, models, frozen=False, shape=SHAPE, tick=silent)
+    answered = ~np.isnan(run.ranks)
+    assert answered.any()
+    np.testing.assert_array_equal(run.ranks[answered], expected.ranks[answered])
+    assert len(np.unique(run.ranks[answered])) > 1
+
+
+def test_a_blend_is_fitted_to_events_that_its_network_has_not_learnt_from() -> None:
+    events, calls = stream(), []
+
+    def blender(
+        bundle: HM4SRBundle,
+        columns: EventColumns,
+        catalogue: Catalogue,
+        *,
+        since_ms: int | None,
+        before_training: HM4SRBundle | None,
+    ) -> HM4SRBundle:
+        calls.append((bundle.version, int(columns.times_ms.max()), since_ms, before_training))
+        return dataclasses.replace(bundle, blend=COUNTS_BLEND)
+
+    run_arm(events, "product", dataclasses.replace(RECIPE, blender=blender), seed=0, tick=silent)
+    [(first, first_end_ms, since_ms, before), (_, end_ms, tuned_since_ms, parent)] = calls
+    cut_ms, second_ms = events.starts_ms.tolist()
+    assert (since_ms, before) == (None, None)
+    assert first_end_ms < cut_ms <= end_ms < second_ms
+    assert tuned_since_ms == cut_ms
+    assert parent is not None
+    assert parent.version == first
+
+
+def test_the_products_arms_differ_by_the_blend_alone(tmp_path: Path) -> None:
+    budget = Budget(epochs=1, hides_seen=True)
+    product = product_recipe(budget, has_text=True, folder=tmp_path)
+    case = PrequentialReplay(
+        stream(max_test_events=60, hide_seen=True), RECIPE, product, ("product", "product:encoder"), (0,), "product"
+    )
+    document = replay(case, progress=lambda step, share: None)
+    arms = document["arms"]
+    assert set(arms) == {"popularity", "product", "product:encoder"}
+    assert arms["product"]["ndcg_10"] != arms["product:encoder"]["ndcg_10"]
+    assert len(list(tmp_path.iterdir())) == 2  # the first model and its fine-tune, of both arms
+
+
 def test_all_arms_run_and_a_second_run_takes_the_models_from_disk(tmp_path: Path) -> None:
     recipe = TrainingRecipe(CONFIG, RECIPE.plan, RECIPE.tuning, folder=tmp_path)
     names = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "fine-tune+rank", "retrain", "vsknn")
-    case = PrequentialReplay(stream(max_test_events=60), recipe, names, (0,), "frozen")
+    case = PrequentialReplay(stream(max_test_events=60), recipe, recipe, names, (0,), "frozen")
     document = replay(case, progress=lambda step, share: None)
     num_models = len(list(tmp_path.iterdir()))
     second = replay(case, progress=lambda step, share: None)
