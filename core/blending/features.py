@@ -51,7 +51,7 @@ class LastNeighbours:
         return LastNeighbours(self.last, followers, self.predecessors)
 
     def shares(self, hidden: IntArray) -> NeighbourShares:
-        """The shares of the neighbours. `hidden`: item keys that are no answers."""
+        """The shares of the neighbours. `hidden`: keys of items to leave out."""
         return NeighbourShares.of(self.followers, self.predecessors, hidden)
 
 
@@ -85,7 +85,7 @@ class BlendFeatures(NamedTuple):
     def of(
         cls, near: LastNeighbours, hidden: IntArray, items: FloatArray, rows_of: Callable[[IntArray], IntArray]
     ) -> BlendFeatures:
-        """After one history. `hidden`: item keys that are no answers; `rows_of`: rows of item keys, -1 for none."""
+        """After one history. `hidden`: keys of items to leave out; `rows_of`: rows of item keys, -1 for none."""
         shares = near.shares(hidden)
         rows = rows_of(shares.keys)
         known = rows >= 0

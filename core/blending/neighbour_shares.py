@@ -2,9 +2,9 @@
 
     share(i) = sum over j of v(j) * count(j, i) / (total(j) + SHRINKAGE)
 
-v(j), proportional to LAST_DECAY^j with a sum of 1, is the weight of the last item j, the newest first. Items that can
-be no answer count neither as neighbours nor in the totals. Shapes: J last items, m pairs of a last item and one of its
-neighbours, k neighbours, n items.
+v(j), proportional to LAST_DECAY^j with a sum of 1, is the weight of the last item j, the newest first. Items that are
+left out of the answer count neither as neighbours nor in the totals. Shapes: J last items, m pairs of a last item and
+one of its neighbours, k neighbours, n items.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class NeighbourShares:
     def of(
         cls, followers: Sequence[Neighbours], predecessors: Sequence[Neighbours], hidden: IntArray
     ) -> NeighbourShares:
-        """Of the neighbours of J last items, the newest first, at most LAST_ITEMS. `hidden`: keys of no answers."""
+        """Of the neighbours of J last items, the newest first, at most LAST_ITEMS. `hidden`: keys to leave out."""
         both = [*followers, *predecessors]
         lengths = [len(of_item.keys) for of_item in both]
         if not sum(lengths):

@@ -1,4 +1,4 @@
-"""Which items are no answers because of a user's own events: disliked ones and, if asked for, seen ones.
+"""Which items a user's own events rule out: disliked ones and, if requested, seen ones.
 
 An item is disliked where the newest of the user's events that hide or unhide it hides it, in history order. Shapes: n
 events, m items.

@@ -37,14 +37,14 @@ def encode_cursor(rest: RestOfList, key: bytes) -> str:
 
 
 def decode_cursor(text: str, key: bytes, *, subject: str, now_ms: int) -> RestOfList:
-    """The rest of a list; raises `InvalidInput` for text of elsewhere, of another list, or older than a day."""
+    """The rest of a list; raises `InvalidInput` for text that is not a cursor of this list, or older than a day."""
     try:
         content = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     except (binascii.Error, ValueError):
-        raise _invalid("it is no cursor") from None
+        raise _invalid("it is not a cursor") from None
     mac, content = content[:MAC_BYTES], content[MAC_BYTES:]
     if not hmac.compare_digest(mac, _mac(content, key)):
-        raise _invalid("it is no cursor of this installation")
+        raise _invalid("it is not a cursor of this installation")
     rest = _decoded(content)
     if rest.subject != subject:
         why = f"it continues the list of {rest.subject}"

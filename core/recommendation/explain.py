@@ -45,8 +45,8 @@ def contributions_of(
 ) -> list[list[EventContribution]]:
     """For each item (by row) the events that contribute most to its score, strongest first.
 
-    Of a blended score: `weight` of the encoder, and `counted`, (K,) what counts add to the items for a history. Counts
-    read its last `LAST_ITEMS` events.
+    For a blended score, `weight` is that of the encoder, and `counted` returns (K,) what counts add to the items for a
+    history, which depends on its last `LAST_ITEMS` events only.
     """
     indices = np.arange(max(0, len(history) - MAX_EVENTS), len(history))
     gains_KP = _gains(encoder, catalogue, history, indices=indices, rows=rows, now_ms=now_ms)

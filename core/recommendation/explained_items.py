@@ -1,4 +1,4 @@
-"""The items of an answer with the events behind their scores, by name; what counts add is part of a blended score."""
+"""Explained items: those of an answer, each with the events that contribute most to its score, by name."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def explained(
     hidden: IntArray,
     now_ms: int,
 ) -> tuple[ScoredItem, ...]:
-    """The items, each with the events that contribute most to its score, which counts may be blended into.
+    """The items, each with the events that contribute most to its score, through the encoder and transition counts.
 
-    `hidden`: keys of the items that are no answers because of the user's events.
+    `hidden`: keys of the items that the user's events rule out.
     """
     model, counts, catalogue = snapshot.model, snapshot.counts, snapshot.catalogue
     if model is None or not scored or not len(history):

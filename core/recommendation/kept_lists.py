@@ -1,9 +1,9 @@
-"""Kept lists: the lists of users' last answers, for as long as all that they were computed from is the same.
+"""Kept lists: a cache of users' lists; an entry is used while everything that it was computed from is unchanged.
 
-A list depends on the request, the serving snapshot, the transition counts, the items that are listed at the time, and
-the user: the sequence of the events and the gap to now, which counts in steps. All of it is compared, so a kept list is
-exactly the one that would be computed again. While events arrive the snapshot changes once a second, and
-no list of an older one is kept.
+A list depends on the request, the serving snapshot, the transition counts, which items are listed at the time, and the
+user: the sequence number, and the gap to now, in the steps of `Encoder.gap_step`. All of it is compared, so a kept list
+is exactly the one that would be computed again. While events arrive, the snapshot changes once a second, and the lists
+of the previous one are dropped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ ITEM_BYTES = 800  # an item with its reason: 500 bytes, measured with tracemallo
 class Moment(NamedTuple):
     """What the lists of all users depend on.
 
-    `num_changes`: of the counts, which follow events within a snapshot; `listed`: (N,) the rows that are listed now.
+    `num_changes`: how often the transition counts have changed, also within a snapshot; `listed`: (N,) whether each
+    catalogue row is listed now.
     """
 
     snapshot: ServingSnapshot
@@ -35,20 +36,20 @@ class Moment(NamedTuple):
 
     @classmethod
     def of(cls, snapshot: ServingSnapshot, items: CurrentItems) -> Moment | None:
-        """Of a snapshot at the moment of a request; None where items have changed since it was built."""
+        """The moment of a request to a snapshot; None where items have changed since the snapshot was built."""
         if items.revision != snapshot.catalogue.revision:
             return None
         num_changes = snapshot.counts.num_changes if snapshot.counts else 0
         return cls(snapshot, num_changes, snapshot.catalogue.listed_at(items.now_ms))
 
     def is_same(self, other: Moment) -> bool:
-        """Whether every list would be the same."""
+        """Whether each user's list is the same at both."""
         is_same_snapshot = self.snapshot is other.snapshot and self.num_changes == other.num_changes
         return is_same_snapshot and self.listed is other.listed
 
 
 class WantedList(NamedTuple):
-    """A request of a user. `state`: None for an unknown one; `gap_step`: see `Encoder`, 0 where no model ranks."""
+    """A user's request. `state`: None for an unknown user; `gap_step`: see `Encoder`, 0 where no model ranks."""
 
     user_id: str
     request: RecommendationRequest
@@ -56,7 +57,7 @@ class WantedList(NamedTuple):
     gap_step: int
 
     def key(self) -> Hashable:
-        """What names the list; None where it is drawn, or depends on more than its moment. Unknown users share it."""
+        """The key in the cache, one for all unknown users; None for a list that is drawn or needs the exact time."""
         request, scenario = self.request, self.request.scenario
         if request.at_ms is not None or request.explain or request.pages_of:
             return None
@@ -66,7 +67,7 @@ class WantedList(NamedTuple):
         return self.user_id if self.state else "", request.n, filters, request.reasons, request.model, scenario
 
     def version(self) -> tuple[int, int, int]:
-        """What changes the list while its key and moment are the same."""
+        """What the list depends on beside its key and its moment."""
         return (self.state.key, self.state.seq, self.gap_step) if self.state else (-1, -1, 0)
 
 
@@ -76,7 +77,7 @@ class _Entry(NamedTuple):
 
 
 class KeptLists:
-    """The most recently asked lists of one moment, bounded in bytes; thread-safe."""
+    """The most recently requested lists of one moment, bounded in bytes; thread-safe."""
 
     def __init__(self, *, max_mib: float) -> None:
         self._max_bytes = int(max_mib * 2**20)

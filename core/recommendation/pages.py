@@ -1,4 +1,4 @@
-"""Pages: the items of an answer with those of its next pages, which a list decides at its first answer.
+"""Pages: the items of an answer, and those of the next pages, which are chosen together with the first.
 
 Shapes: N items of the catalogue.
 """
@@ -46,7 +46,7 @@ def select(
     random: RandomSource,
     among: BoolArray | None = None,
 ) -> Selected:
-    """The items of an answer. `hidden`: keys of items that are no answers; `among`: (N,) what the ranking is about."""
+    """The items of an answer. `hidden`: keys of items to leave out; `among`: (N,) the rows to rank; pins ignore it."""
     allowed, n = allowed_rows(snapshot.catalogue, request, hidden, items.now_ms), request.n
     num = max(n, MAX_LIST) if request.pages_of else n
     if request.scenario is not None:
@@ -85,7 +85,7 @@ def _rest(
 def next_page(
     rest: RestOfList, request: RecommendationRequest, items: CurrentItems, *, hidden: IntArray, seq: int | None
 ) -> RecommendationResult:
-    """The next items of a list that can still be shown; they have no scores. `seq`: of the user's newest event."""
+    """The next items of a list that can still be shown, without scores. `seq`: the user's sequence number."""
     allowed = allowed_rows(items.catalogue, request, hidden, items.now_ms)
     rows = items.catalogue.rows(rest.keys)
     places = np.flatnonzero((rows >= 0) & allowed[rows])

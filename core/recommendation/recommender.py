@@ -53,8 +53,8 @@ NOTHING_LISTED = "the catalogue has no item that can be recommended"
 DISLIKED, NOT_YET_READ = "disliked by the user", "changed a moment ago"
 
 
-class _Asked(NamedTuple):
-    """A request of a user at its moment. `hidden`: keys of the items that are no answers because of the events."""
+class _UserRequest(NamedTuple):
+    """A user's request and what it is answered from. `hidden`: keys of the items that the user's events rule out."""
 
     user_id: str
     snapshot: ServingSnapshot
@@ -122,12 +122,12 @@ class Recommender:
         return answer
 
     def recommend_all(self, wanted: Sequence[tuple[str, RecommendationRequest]]) -> list[RecommendationResult]:
-        """The answer of `recommend` for each user, encoded and scored together; scores may differ by rounding."""
+        """What `recommend` returns for each user, encoded and scored as one batch; scores may differ by rounding."""
         serving = self._snapshots()
         with self._store.read(snapshot=False) as read:
-            asked = [self._asked(read, serving, user_id, request) for user_id, request in wanted]
-            ranked = self._lists_of(read, serving, asked)
-            return [_answered(one, ranked_list) for one, ranked_list in zip(asked, ranked, strict=True)]
+            requests = [self._user_request(read, serving, user_id, request) for user_id, request in wanted]
+            ranked = self._lists_of(read, serving, requests)
+            return [_user_answer(request, ranked_list) for request, ranked_list in zip(requests, ranked, strict=True)]
 
     def recommend_session(
         self, events: Sequence[SessionEvent], request: RecommendationRequest, *, user_id: str | None = None
@@ -163,14 +163,14 @@ class Recommender:
         return _answer(_ranked_list(items, ranker, selected), request, now_ms, seq=seq, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
-        """These items ranked for a user. `excluded` says of the other ones why they cannot be shown."""
+        """These items ranked for a user; `excluded` of the result says why each of the others cannot be shown."""
         snapshot, request = self._snapshots(), RecommendationRequest(at_ms=at_ms, exclude_seen=False)
         distinct = list(dict.fromkeys(item_ids))
         rows = snapshot.catalogue.rows_of_ids(distinct)
         with self._store.read(snapshot=False) as read:
-            asked = self._asked(read, snapshot, user_id, request)
-            items, disliked, now_ms = asked.items, asked.hidden, asked.items.now_ms
-            [ranker] = self._rankers_for(read, [asked._replace(hidden=NO_KEYS)])
+            user_request = self._user_request(read, snapshot, user_id, request)
+            items, disliked, now_ms = user_request.items, user_request.hidden, user_request.items.now_ms
+            [ranker] = self._rankers_for(read, [user_request._replace(hidden=NO_KEYS)])
             rows = rows[rows >= 0]
             rows = rows[snapshot.catalogue.listed_at(now_ms)[rows] & ~np.isin(snapshot.catalogue.keys[rows], disliked)]
             rows = rows[items.listed(rows)]
@@ -181,8 +181,8 @@ class Recommender:
             reasons = items.exclusions([item_id for item_id in distinct if item_id not in shown])
         own = {item_id: DISLIKED for item_id in snapshot.catalogue.ids_of(disliked)}
         excluded = {item_id: reason or own.get(item_id, NOT_YET_READ) for item_id, reason in reasons.items()}
-        answered = _ranked_list(items, ranker, Selected(ranked))
-        return _answer(answered, request, now_ms, seq=asked.seq, gap_ms=asked.gap_ms, excluded=excluded)
+        answered, seq, gap_ms = _ranked_list(items, ranker, Selected(ranked)), user_request.seq, user_request.gap_ms
+        return _answer(answered, request, now_ms, seq=seq, gap_ms=gap_ms, excluded=excluded)
 
     def next_page(self, rest: RestOfList, n: int, *, user_id: str | None = None) -> RecommendationResult:
         """The next n items of a list, without those that the user has seen or disliked meanwhile."""
@@ -250,7 +250,7 @@ class Recommender:
     def _for_user(
         self, read: ReadTransaction, request: RecommendationRequest, user_id: str | None
     ) -> RecommendationRequest:
-        """The request with filters of items alone; reads the attributes only where a filter asks for them."""
+        """`RecommendationRequest.for_user`; reads the user's attributes only where a filter needs them."""
         if not request.depends_on_user:
             return request
         facts = UserFacts({} if user_id is None else read.user_attributes.of(user_id), self._segments())
@@ -286,50 +286,52 @@ class Recommender:
             selected = select(request, items, snapshot, ranker, hidden=NO_KEYS, random=self._random, among=among)
         return _answer(_ranked_list(items, ranker, selected), request, now_ms)
 
-    def _asked(
+    def _user_request(
         self, read: ReadTransaction, serving: ServingSnapshot, user_id: str, request: RecommendationRequest
-    ) -> _Asked:
+    ) -> _UserRequest:
         snapshot, request = _pinned(serving, request)
         items, user = self._read_user(read, snapshot, user_id, request, self._now_ms(request))
-        return _Asked(user_id, snapshot, self._for_user(read, request, user_id), items, *_parts(user))
+        return _UserRequest(user_id, snapshot, self._for_user(read, request, user_id), items, *_parts(user))
 
-    def _lists_of(self, read: ReadTransaction, serving: ServingSnapshot, asked: Sequence[_Asked]) -> list[RankedList]:
-        """The list of each request: a kept one, where nothing changed that it depends on."""
-        moments = [Moment.of(serving, one.items) for one in asked]
-        wanted = [WantedList(one.user_id, one.request, one.state, one.gap_step) for one in asked]
-        kept = [self._lists.find(moment, one) for moment, one in zip(moments, wanted, strict=True)]
-        ranked = {place: one for place, one in enumerate(kept) if one is not None}
-        new = [place for place in range(len(asked)) if place not in ranked]
-        for place, ranker in zip(new, self._rankers_for(read, [asked[place] for place in new]), strict=True):
-            ranked[place] = self._ranked(asked[place], ranker)
-            self._lists.keep(moments[place], wanted[place], ranked[place])
-        return [ranked[place] for place in range(len(asked))]
+    def _lists_of(
+        self, read: ReadTransaction, serving: ServingSnapshot, requests: Sequence[_UserRequest]
+    ) -> list[RankedList]:
+        """The list of each request: the kept one where nothing that it depends on has changed, else a new one."""
+        moments = [Moment.of(serving, request.items) for request in requests]
+        wanted = [WantedList(r.user_id, r.request, r.state, r.gap_step) for r in requests]
+        kept = [self._lists.find(moment, a_list) for moment, a_list in zip(moments, wanted, strict=True)]
+        lists = {index: ranked for index, ranked in enumerate(kept) if ranked is not None}
+        new = [index for index in range(len(requests)) if index not in lists]
+        for index, ranker in zip(new, self._rankers_for(read, [requests[index] for index in new]), strict=True):
+            lists[index] = self._ranked(requests[index], ranker)
+            self._lists.keep(moments[index], wanted[index], lists[index])
+        return [lists[index] for index in range(len(requests))]
 
-    def _rankers_for(self, read: ReadTransaction, asked: Sequence[_Asked]) -> list[Ranker]:
-        queries = zip(asked, self._queries_of(read, asked), strict=True)
-        return with_products([ranker_of(one.snapshot, one.state, one.hidden, query) for one, query in queries])
+    def _rankers_for(self, read: ReadTransaction, requests: Sequence[_UserRequest]) -> list[Ranker]:
+        queries = zip(requests, self._queries_of(read, requests), strict=True)
+        return with_products([ranker_of(r.snapshot, r.state, r.hidden, query) for r, query in queries])
 
-    def _queries_of(self, read: ReadTransaction, asked: Sequence[_Asked]) -> list[FloatArray | None]:
-        """(D,) the query of each user whom a model serves; those of one model are encoded together."""
-        queries: list[FloatArray | None] = [None] * len(asked)
-        served: dict[str, list[int]] = {}
-        for place, one in enumerate(asked):
-            if one.snapshot.model is not None and len(one.history):
-                served.setdefault(one.snapshot.model.version, []).append(place)
-        for places in served.values():
-            snapshot, states = asked[places[0]].snapshot, [asked[place].state for place in places]
+    def _queries_of(self, read: ReadTransaction, requests: Sequence[_UserRequest]) -> list[FloatArray | None]:
+        """For each request the (D,) query, None where no model ranks; users of one model are encoded as one batch."""
+        queries: list[FloatArray | None] = [None] * len(requests)
+        batches: dict[str, list[int]] = {}
+        for index, request in enumerate(requests):
+            if request.snapshot.model is not None and len(request.history):
+                batches.setdefault(request.snapshot.model.version, []).append(index)
+        for indices in batches.values():
+            snapshot, states = requests[indices[0]].snapshot, [requests[index].state for index in indices]
             assert snapshot.model is not None
             vectors = self._encoder.vectors(read, snapshot, snapshot.model, [state for state in states if state])
-            gaps_ms = np.array([asked[place].gap_ms or 0 for place in places], np.int64)
-            for place, query in zip(places, snapshot.model.encoder.query(vectors, gaps_ms), strict=True):
-                queries[place] = query
+            gaps_ms = np.array([requests[index].gap_ms or 0 for index in indices], np.int64)
+            for index, query in zip(indices, snapshot.model.encoder.query(vectors, gaps_ms), strict=True):
+                queries[index] = query
         return queries
 
-    def _ranked(self, asked: _Asked, ranker: Ranker) -> RankedList:
-        _, snapshot, request, items, _, hidden = asked
+    def _ranked(self, user_request: _UserRequest, ranker: Ranker) -> RankedList:
+        _, snapshot, request, items, _, hidden = user_request
         selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
         if request.explain:
-            shown = explained(items, snapshot, selected.items, asked.history, hidden, items.now_ms)
+            shown = explained(items, snapshot, selected.items, user_request.history, hidden, items.now_ms)
             selected = selected._replace(items=shown)
         return _ranked_list(items, ranker, selected)
 
@@ -339,13 +341,13 @@ class Recommender:
 
 
 def _pinned(snapshot: ServingSnapshot, request: RecommendationRequest) -> tuple[ServingSnapshot, RecommendationRequest]:
-    """The snapshot of the request's model; that of the champion, outside its experiment, if it was just unloaded."""
+    """The snapshot with the request's model; if that was just unloaded, the champion's, and no experiment's request."""
     pinned = snapshot.of(request.model)
     return (snapshot, replace(request, arm="", model="")) if pinned is None else (pinned, request)
 
 
 def _parts(user: CurrentUser | None) -> tuple[UserState | None, IntArray]:
-    """The state of a user and the keys of the items that are no answers."""
+    """The state of a user, and the keys of the items that the user's events rule out."""
     return (None, NO_KEYS) if user is None else (user.state, user.hidden)
 
 
@@ -366,8 +368,9 @@ def _ranked_list(items: CurrentItems, ranker: Ranker, selected: Selected) -> Ran
     return RankedList(selected.items, ranker.source, reason, ranker.version, selected.rest)
 
 
-def _answered(asked: _Asked, ranked: RankedList) -> RecommendationResult:
-    return _answer(ranked, asked.request, asked.items.now_ms, seq=asked.seq, gap_ms=asked.gap_ms)
+def _user_answer(user_request: _UserRequest, ranked: RankedList) -> RecommendationResult:
+    request, now_ms = user_request.request, user_request.items.now_ms
+    return _answer(ranked, request, now_ms, seq=user_request.seq, gap_ms=user_request.gap_ms)
 
 
 def _answer(

@@ -20,7 +20,7 @@ ReasonKind = Literal["history", "neighbour", "repeat", "popularity", "pin", "boo
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """A past event that contributes to an item's score. `share`: of all positive contributions, 0 to 1."""
+    """A past event that raises an item's score. `share`: of all positive contributions, 0 to 1."""
 
     item_id: str
     title: str
@@ -64,10 +64,10 @@ class ScoredItem:
 
 @dataclass(frozen=True, slots=True)
 class RestOfList:
-    """What the next pages of a list show: (R,) item `keys` in order, why each stands there, and its propensity.
+    """What the next pages of a list show: (R,) item `keys` in order, with the kind of reason and propensity of each.
 
-    `subject`: what the list is of, as "user ann"; `start_ms`: of its first answer, of which the other fields are too.
-    A kind is that of a scenario, None where the ranking put the item there.
+    `subject`: `pages_of` of its request. `start_ms`: the time of the first page; the other fields are as on that page.
+    A kind names the rule of a scenario, None where the ranking put the item there.
     """
 
     subject: str
@@ -163,7 +163,7 @@ class RecommendationRequest:
     costs an encode per event of the window. `record`: remember the answer, so that outcomes are counted. `scenario`:
     how the answer is selected; `n` and `exclude_seen` are the request's. `arm`: as "experiment/arm", "" without one.
     `model`: the version that the arm names, "" for the champion. `reasons`: say why each item is in the answer.
-    `pages_of`: what the list is of, as "user ann", where the next pages will be asked for.
+    `pages_of`: where next pages are wanted, the name of the list in cursors, such as the path of the request.
     """
 
     n: int = DEFAULT_N
@@ -186,7 +186,7 @@ class RecommendationRequest:
         return depends_on_user(self.where) or (self.scenario is not None and self.scenario.depends_on_user)
 
     def for_user(self, holds: Holds) -> RecommendationRequest:
-        """The request with filters of items alone, for the user of whom `holds` tells the conditions."""
+        """The request with conditions on the user replaced by what `holds` says of them; filters of items remain."""
         scenario = None if self.scenario is None else self.scenario.for_user(holds)
         return replace(self, where=for_user(self.where, holds), scenario=scenario)
 

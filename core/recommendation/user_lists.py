@@ -36,7 +36,7 @@ class UserPage(NamedTuple):
 
 
 def user_pages(store: Store, *, page_users: int = PAGE_USERS) -> Iterator[UserPage]:
-    """All users in ascending id; an id that was merged into another user is none."""
+    """All users in ascending id; an id that was merged into another user is left out."""
     after = ""
     while True:
         with store.read() as read:
@@ -59,7 +59,7 @@ def lists_of(store: Store, recommender: Recommender, request: RecommendationRequ
 
 
 def _users_of(read: ReadTransaction, page: UserPage) -> Iterator[tuple[str, UserState]]:
-    """Those with ids within the page, also if some came after it was read."""
+    """The users with ids within the page, including any that are newer than it."""
     after = page.after
     while batch := read.users.page(after=after, limit=PAGE_USERS):
         for user_id, state in batch:

@@ -128,7 +128,7 @@ class StoredItem:
         return self.exclusion(include_uncatalogued=include_uncatalogued) is None and self.item.availability.is_in_stock
 
     def exclusion(self, *, include_uncatalogued: bool) -> str | None:
-        """Why it is no answer at any time; None if it is one while available."""
+        """Why it can never be recommended; None if it can while it is available."""
         if self.item.hidden:
             return "hidden" if self.in_catalogue else "removed from the catalogue"
         return None if self.in_catalogue or include_uncatalogued else "not in the catalogue"

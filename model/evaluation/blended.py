@@ -46,7 +46,7 @@ class LiveCounts:
         self._last[user] = (item + 1, *previous[:-1])
 
     def features(self, history: History, hidden: IntArray) -> BlendFeatures:
-        """After a history; `hidden`: rows that are no answers."""
+        """After a history; `hidden`: rows to leave out."""
         self._count()
         if self._logs is None:
             shares, events = self._transitions.shares(self._keys), self._transitions.num_events(self._keys)

@@ -1,4 +1,4 @@
-"""Added scores: what is added to the scores of few items, on top of the inner product that every item has.
+"""Added scores: what is added to the scores of a few items, on top of the inner product that every item has.
 
 Repeat scores are of this kind: an inner product of vectors cannot express that this user had this item yesterday; a
 model that learns it returns a number for each event (`Encoder.repeats`). So are those of the transition counts.
@@ -27,14 +27,14 @@ class AddedScores:
 
     @classmethod
     def summed(cls, rows: IntArray, added: FloatArray) -> AddedScores:
-        """From any rows, those of the same item summed; rows below 0 are of no item."""
+        """The sum for each distinct row; rows below 0, of unknown items, are dropped."""
         distinct, inverse = np.unique(rows, return_inverse=True)
         sums = np.bincount(inverse, added, minlength=len(distinct)).astype(np.float32)
         known = distinct >= 0
         return cls(distinct[known], sums[known])
 
     def plus(self, other: AddedScores) -> AddedScores:
-        """Both together."""
+        """The sums of both."""
         if not len(other.rows):
             return self
         return AddedScores.summed(np.append(self.rows, other.rows), np.append(self.added, other.added))
@@ -48,14 +48,14 @@ class AddedScores:
         return self.rows[allowed[self.rows]]
 
     def at(self, rows: IntArray) -> FloatArray:
-        """(N,) the added scores of any rows, 0 for others."""
+        """(N,) the added score of each of these rows, 0 where there is none."""
         indices, present = look_up(self.rows, rows)
         added = np.zeros(len(rows), np.float32)
         added[present] = self.added[indices[present]]
         return added
 
     def add_to(self, scores: FloatArray, rows: IntArray) -> None:
-        """Add to (N,) scores of ascending rows, in place."""
+        """Add them to the (N,) scores of ascending rows, in place."""
         indices, present = look_up(rows, self.rows)
         scores[indices[present]] += self.added[present]
 
@@ -72,6 +72,6 @@ def repeat_scores(encoder: Encoder, catalogue: Catalogue, history: History) -> A
 def add_repeats(
     scores_BN: FloatArray, rows_N: IntArray, encoder: Encoder, catalogue: Catalogue, histories: Sequence[History]
 ) -> None:
-    """Add the repeat scores of each history to its line of scores of ascending rows, in place."""
+    """Add the repeat scores of each history to its line of `scores_BN`, whose columns are ascending rows, in place."""
     for scores_N, history in zip(scores_BN, histories, strict=True):
         repeat_scores(encoder, catalogue, history).add_to(scores_N, rows_N)

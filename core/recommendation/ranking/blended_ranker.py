@@ -2,10 +2,11 @@
 
     score(item) = <query, vector of the item> + added(item) + value(item)
 
-In a small catalogue all items are scored. Else the first part is searched in the index, `added` is given for few items
-(neighbours and repeats), and `value` is the same for all users (popularity), sorted once. Candidates are the best of
-each; an item that is no candidate scores at most the last candidate of the index plus the last by value. While the n-th
-best candidate is not above that bound, more are taken (the threshold algorithm of Fagin, Lotem and Naor, 2003).
+In a small catalogue all items are scored. In a large one, the best items by the first part are found in the index,
+`added` concerns a few items (neighbours and repeats), and `value` is the same for all users (popularity), sorted once.
+Candidates are the best items by each part. Any other item scores at most what the last candidate of the index and the
+last one by value add up to. While the n-th best candidate is not above that bound, more candidates are taken (the
+threshold algorithm of Fagin, Lotem and Naor, 2003).
 The result is exact relative to the order of the index: where the index is approximate, an item that it misses is missed
 here too, unless it is a neighbour or popular. The index measures how many it misses (`ItemIndex.recall`).
 Shapes: N items of the catalogue, D width.
@@ -28,7 +29,7 @@ from core.recommendation.snapshots.current_items import ItemName
 from core.recommendation.snapshots.item_values import ItemValues
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 
-FIRST = 64  # candidates of each part at the first try
+FIRST = 64  # candidates of each part in the first round
 GROWTH = 4
 PARTS: tuple[ReasonKind, ...] = ("history", "neighbour", "repeat", "popularity")
 SMALLEST = float(np.finfo(np.float32).tiny)  # instead of a sum of 0
@@ -39,7 +40,7 @@ ROUNDING = 1e-5  # the index and numpy round the same product differently, relat
 class BlendedRanker:
     """Ranks by the sum of the parts. `query`: (D,), already weighted, as `repeats` are; None without a model.
 
-    The snapshot has `values`. `products`: (N,) of the query with all items of a small catalogue, if known already.
+    The snapshot has `values`. `products`: (N,) of the query and all items of a small catalogue, if computed already.
     """
 
     snapshot: ServingSnapshot
@@ -67,13 +68,13 @@ class BlendedRanker:
 
     @property
     def values(self) -> ItemValues:
-        """The part that is the same for all users."""
+        """The scores that are the same for all users."""
         assert self.snapshot.values is not None
         return self.snapshot.values
 
     @property
     def added(self) -> AddedScores:
-        """The parts of few items."""
+        """The scores that only a few items have."""
         return self.neighbours.added.plus(self.repeats)
 
     def ranking(self, allowed: BoolArray) -> Ranking:
@@ -133,7 +134,7 @@ class BlendedRanker:
         return self._scores(rows, self.added)
 
     def reasons(self, rows: IntArray, items: ItemLookup) -> list[ItemReason | None]:
-        """For each row the part of its score that is highest above that of a mean item, and the shares of all parts."""
+        """For each row the part of its score that exceeds a mean item's most, and the shares of all parts."""
         parts = self._parts(rows)
         order = np.argsort(-parts, axis=0, kind="stable")
         positive = np.maximum(parts, 0)
@@ -148,7 +149,7 @@ class BlendedRanker:
         return [_reason(ranked, own, named.get(source)) for ranked, own, source in columns]
 
     def _parts(self, rows: IntArray) -> FloatArray:
-        """(4, N) how far each part of `PARTS` is above that of a mean item."""
+        """(4, N) by how much each of `PARTS` exceeds that of a mean item."""
         mean_product = 0.0 if self.model is None or self.query is None else float(self.model.mean @ self.query)
         products, values = self._products(rows) - mean_product, self.values.values[rows] - self.values.mean
         return np.stack([products, self.neighbours.added.at(rows), self.repeats.at(rows), values])
@@ -166,7 +167,7 @@ class BlendedRanker:
 
 
 def _reason(ranked: Sequence[int], shares: Sequence[float], source: ItemName | None) -> ItemReason:
-    """`ranked`: places in `PARTS`, the largest part first; it counts alone where none is positive."""
+    """`ranked`: indices into `PARTS`, the largest part first, which has the whole share where none is positive."""
     kind = PARTS[ranked[0]]
     named = tuple([(PARTS[place], shares[place]) for place in ranked if shares[place] > 0]) or ((kind, 1.0),)
     if source is None:

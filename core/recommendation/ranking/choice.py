@@ -17,7 +17,7 @@ from core.records.stored import UserState
 
 
 def ranker_of(snapshot: ServingSnapshot, state: UserState | None, hidden: IntArray, query: FloatArray | None) -> Ranker:
-    """The ranker of a user. `hidden`: keys of items that are no answers, because of the user's events.
+    """The ranker of a user. `hidden`: keys of the items that the user's events rule out.
 
     `query`: (D,) of the user's history; None where it is empty, or no model serves.
     """
@@ -32,7 +32,7 @@ def ranker_of(snapshot: ServingSnapshot, state: UserState | None, hidden: IntArr
 def by_model(
     snapshot: ServingSnapshot, model: BoundModel, query: FloatArray, history: History, hidden: IntArray, reason: str
 ) -> Ranker:
-    """A ranking by the model, blended with counts where it has weights for them."""
+    """A ranking by the model, blended with counts if the model has weights for them."""
     repeats = repeat_scores(model.encoder, snapshot.catalogue, history)
     if model.blend is None or snapshot.counts is None or snapshot.values is None:
         return ModelRanker(model, query, reason, repeats)
@@ -49,5 +49,5 @@ def without_model(snapshot: ServingSnapshot, history: History, hidden: IntArray)
     neighbours = NeighbourScores.of(COUNTS_BLEND, snapshot.counts, snapshot.catalogue, history, hidden)
     if not len(neighbours.added.rows):
         return PopularityRanker(snapshot, reason)
-    reason = f"ranked by what came next to the user's last items; {reason}"
+    reason = f"ranked by what often followed the user's last items; {reason}"
     return BlendedRanker(snapshot, None, None, NOTHING_ADDED, neighbours, reason)

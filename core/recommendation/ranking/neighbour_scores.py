@@ -21,7 +21,7 @@ from core.transitions.counts import TransitionCounts
 
 @dataclass(frozen=True, slots=True)
 class NeighbourScores:
-    """The added scores of one history. `last`: (J,) its last items; `pairs`: of them and their neighbours, if any."""
+    """The added scores of one history. `last`: (J,) its last items; `pairs`: of these and their neighbours, if any."""
 
     added: AddedScores
     last: IntArray
@@ -31,7 +31,7 @@ class NeighbourScores:
     def of(
         cls, blend: Blend, counts: TransitionCounts, catalogue: Catalogue, history: History, hidden: IntArray
     ) -> NeighbourScores:
-        """Of the last items of a history; `hidden`: item keys that are no answers, because they were seen."""
+        """Of the last items of a history; `hidden`: keys of the items that the user's events rule out."""
         return cls.of_near(blend, LastNeighbours.of(counts, history.items), catalogue, hidden)
 
     @classmethod
@@ -44,7 +44,7 @@ class NeighbourScores:
         return cls(AddedScores(rows[known], added), near.last, shares.pairs)
 
     def sources(self, item_keys: IntArray) -> IntArray:
-        """(n,) for each of these distinct items the last item that adds most to its shares, -1 where none does."""
+        """(n,) for each of these distinct items, the last item that contributes most to its shares, else -1."""
         if self.pairs is None:
             return np.full(len(item_keys), -1)
         largest = self.pairs.largest(item_keys)

@@ -46,7 +46,7 @@ class Ranker(Protocol):
         ...
 
     def reasons(self, rows: IntArray, items: ItemLookup) -> Sequence[ItemReason | None]:
-        """For each row why it is in the answer; None where the source says it all. `items`: finds those it names."""
+        """Why each row is in the answer; None where the source is the reason. `items`: finds the names in reasons."""
         ...
 
     def scores(self, rows: IntArray) -> FloatArray:
@@ -55,12 +55,12 @@ class Ranker(Protocol):
 
 
 class _OnePart:
-    """A ranker with one part, which the source of the answer names."""
+    """A ranker whose scores have one part only, so that its source is the reason for every item."""
 
     __slots__ = ()
 
     def reasons(self, rows: IntArray, items: ItemLookup) -> Sequence[ItemReason | None]:
-        """None."""
+        """None for each row."""
         return [None] * len(rows)
 
 

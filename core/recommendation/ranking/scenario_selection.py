@@ -1,6 +1,6 @@
 """Selection under a scenario: which items, boosted by how much, fill the positions of an answer, and why.
 
-The pure part is in `core.scenarios`; here it meets the snapshot, the ranker and the items of the moment.
+The rules are in `core.scenarios`; here they are applied to a snapshot, a ranker and the current items.
 Shapes: N items of the catalogue, R rows of a result.
 """
 
@@ -27,8 +27,8 @@ from core.scenarios.pools import Pools, RandomSource
 from core.scenarios.scenario import Exploration, Pin, Scenario
 from core.scenarios.slate import Slate, Slot
 
-# The score of odds times e: model and counts score log odds, popularity log2 of counts; similar items are read as a
-# softmax of cosines at temperature 0.1; the newest items have no score.
+# What multiplying the odds by e adds to a score: model and counts score log odds, popularity log2 of counts; cosines
+# are taken as the logits of a softmax at temperature 0.1; the newest items have no score.
 UNITS: Mapping[RankingSource, float] = {
     "model": 1.0,
     "counts": 1.0,
@@ -43,7 +43,7 @@ MAX_SCORED_PINS = 64  # items of a pin that are scored one by one; more are rank
 
 @dataclass(frozen=True, slots=True)
 class ScenarioSelection:
-    """One answer under a scenario. `now_ms`: by which the age of items is counted."""
+    """One answer under a scenario. `now_ms`: the time from which the age of items is counted."""
 
     scenario: Scenario
     items: CurrentItems
@@ -53,9 +53,9 @@ class ScenarioSelection:
     random: RandomSource
 
     def picks(self, n: int, allowed: BoolArray, among: BoolArray | None, *, num: int) -> list[Pick]:
-        """The first `num` items, in pages of n, for each of which caps count anew.
+        """The first `num` items, in pages of n; caps apply to each page by itself.
 
-        `allowed`: (N,) by the request; `among`: (N,) those that the ranking is about.
+        `allowed`: (N,) the rows that the request allows; `among`: (N,) of these, what is ranked; pins ignore it.
         """
         scenario, catalogue = self.scenario, self.snapshot.catalogue
         obeying = allowed & matching(catalogue, scenario.where) if scenario.where else allowed
@@ -88,7 +88,7 @@ class ScenarioSelection:
         return bool(self.items.listed(np.array([row]))[0])
 
     def _newer_than(self, age_ms: int) -> BoolArray:
-        """(N,) the items first seen at most so long ago."""
+        """(N,) the items first seen at most `age_ms` ago."""
         created_ms = self.snapshot.catalogue.created_ms
         if created_ms is None:
             return np.zeros(len(self.snapshot.catalogue), np.bool_)
@@ -119,7 +119,7 @@ class ScenarioSelection:
         return Pools(rule, candidates.rows[: rule.pool], new)
 
     def _pins(self, allowed: BoolArray, num: int) -> dict[int, int]:
-        """The catalogue rows of the pins up to a position; a pin whose items can't be shown has none."""
+        """The catalogue row at each pinned position up to `num`; a pin without an item that can be shown is skipped."""
         rows: dict[int, int] = {}
         for pin in self.scenario.pins:
             row = self._pinned(pin, allowed, list(rows.values())) if pin.position <= num else None
@@ -145,7 +145,7 @@ class ScenarioSelection:
         scores = self.ranker.scores(rows) + boosts
         lifted = np.zeros(len(rows), np.bool_)
         if added is not None and len(candidates.rows):
-            # Not among the best without the boost: below the score that this many items have without theirs.
+            # Lifted by its boost: without boosts, `num` candidates would score higher.
             own = np.sort(candidates.scores - added[candidates.rows])[::-1]
             lifted = (boosts > 0) & (scores - boosts < own[min(num, len(own)) - 1])
         return [
@@ -154,7 +154,7 @@ class ScenarioSelection:
         ]
 
     def _filling(self, num: int, free: BoolArray) -> list[Pick]:
-        """As many more items, by the fallback of the scenario."""
+        """So many more items, by the fallback of the scenario."""
         if num <= 0 or self.scenario.fallback == "none":
             return []
         is_popular = self.scenario.fallback == "popular"

@@ -22,7 +22,7 @@ NUM_SPARE = 8  # candidates beyond n, to replace those that the final check remo
 
 
 class Pick(NamedTuple):
-    """A chosen item: catalogue row, score, what in a scenario put it there if anything did, and its propensity."""
+    """A chosen item: catalogue row, score, the kind of scenario rule that chose it if any, and its propensity."""
 
     row: int
     score: float
@@ -31,7 +31,7 @@ class Pick(NamedTuple):
 
 
 def allowed_rows(catalogue: Catalogue, request: RecommendationRequest, hidden: IntArray, now_ms: int) -> BoolArray:
-    """(N,) the catalogue rows that can be recommended. `hidden`: item keys that are no answers for the user."""
+    """(N,) the catalogue rows that can be recommended. `hidden`: keys of the items that the user's events rule out."""
     listed = catalogue.listed_at(now_ms)
     if request.category is None:
         allowed = listed.copy()
@@ -60,7 +60,7 @@ def best(items: CurrentItems, rank: Ranking, n: int) -> tuple[IntArray, FloatArr
 def named(
     items: CurrentItems, ranker: Ranker, rows: IntArray, scores: FloatArray, *, with_reasons: bool
 ) -> tuple[ScoredItem, ...]:
-    """The items in (R,) rows as an answer names them, with the ranker's reasons if wanted."""
+    """The items in (R,) rows with their names, and the ranker's reasons if wanted."""
     reasons = ranker.reasons(rows, items.names) if with_reasons else [None] * len(rows)
     return tuple(
         scored(items.name(row), score, reason)
@@ -71,7 +71,7 @@ def named(
 def named_picks(
     items: CurrentItems, ranker: Ranker, picks: Sequence[Pick], *, with_reasons: bool
 ) -> tuple[ScoredItem, ...]:
-    """The chosen items as an answer names them; the reason of a scenario comes before that of the ranking."""
+    """The chosen items with their names; the reason of a scenario takes precedence over that of the ranking."""
     rows = np.array([pick.row for pick in picks], np.int64)
     scores = np.array([pick.score for pick in picks], np.float32)
     ranked = named(items, ranker, rows, scores, with_reasons=with_reasons)
@@ -82,7 +82,7 @@ def named_picks(
 
 
 def scored(name: ItemName, score: float, reason: ItemReason | None = None) -> ScoredItem:
-    """An item of an answer; one without a finite score has none."""
+    """An item of an answer; a score that is not finite becomes None."""
     return ScoredItem(name.item_id, name.title, name.categories, score if np.isfinite(score) else None, reason)
 
 

@@ -16,9 +16,9 @@ from core.recommendation.ranking.rankers import Ranker
 
 
 def with_products(rankers: Sequence[Ranker]) -> list[Ranker]:
-    """The (M,) rankers; blended ones that scan a small catalogue have their products, M * N numbers in all.
+    """The M rankers; those that score all of a small catalogue are given their products, M * N numbers in all.
 
-    Their scores differ from those of a ranker alone by rounding at most. Products of one user are left to its ranker.
+    Their scores differ by rounding at most from those of a ranker alone. A single ranker computes its own products.
     """
     shared = list(rankers)
     by_model: dict[str | None, dict[int, BlendedRanker]] = {}
@@ -34,7 +34,7 @@ def with_products(rankers: Sequence[Ranker]) -> list[Ranker]:
 
 
 def _products(blended: Sequence[BlendedRanker]) -> FloatArray:
-    """(M, N) of the queries of rankers of one model with all items."""
+    """(M, N) the products of M queries for one model and all items."""
     vectors_ND = blended[0].scanned
     assert vectors_ND is not None
     products_MN: FloatArray = np.stack([ranker.query for ranker in blended if ranker.query is not None]) @ vectors_ND.T

@@ -1,6 +1,6 @@
 """The models of arms: versions that are loaded beside the champion while arms of running experiments name them.
 
-Used by one thread, that which makes serving snapshots.
+Used only by the thread that builds serving snapshots.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ArmModels:
     ) -> Mapping[str, ArmModel]:
         """The models of these records over a catalogue, the successor of `old`; others are unloaded.
 
-        A damaged one is missing, and is tried again once it has not been wanted for a time.
+        A damaged model is left out; it is tried again when arms name it anew.
         """
         wanted = {record.version: record for record in records}
         self._damaged &= wanted.keys()

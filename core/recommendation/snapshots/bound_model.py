@@ -1,4 +1,4 @@
-"""The serving model bound to a catalogue, and its binding to the next one, which costs what changed.
+"""The serving model bound to a catalogue, and rebound to each next one at a cost that grows with what changed.
 
 Shapes: N items of the catalogue, D width of a vector.
 """
@@ -26,7 +26,7 @@ from core.recommendation.snapshots.item_indexes import ItemIndexes
 from core.records.stored import ModelRecord
 
 SMALL_CATALOGUE = 20_000  # items: up to here, scoring all of them is faster than a search
-SAVED_ROOM = 8  # in saved vectors one row of room for each so many items
+SAVED_ROOM = 8  # saved vectors have room for an eighth more items
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class BoundModel:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the indexes are built as they will stay."""
+        """Whether neither index needs a compaction."""
         return not self.index.needs_compaction and not self.similar.needs_compaction
 
     def arrays(self, num_items: int) -> Arrays:
-        """What `ModelBinder.restore` reads: the vectors of N items with room for more, the mean, and both indexes."""
+        """What `ModelBinder.restore` reads: the vectors of N items and room for more, the mean, and both indexes."""
         vectors = self.encoder.items(np.append(np.arange(num_items), -1))
         room = np.zeros((len(vectors) // SAVED_ROOM + SAVED_ROOM, vectors.shape[1]), np.float32)
         arrays: dict[str, Any] = {"slots": np.concatenate([vectors, room]), "mean": self.mean}

@@ -1,7 +1,7 @@
 """Current items: what is true of items at the moment of a request.
 
-While no item has changed since the snapshot, its columns say everything and nothing is read; else those items of the
-answer that have changed are read from the store, so that a hidden, removed or renamed item is so in the next answer.
+While no item has changed since the snapshot was built, nothing is read. Otherwise the items of the answer that have
+changed are read from the store, so that hiding, removing or renaming an item takes effect in the next answer.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class CurrentItems:
         return changed is None or self._exclusion(changed) is None
 
     def exclusions(self, item_ids: Sequence[str]) -> Mapping[str, str | None]:
-        """Why each of these items is no answer for anybody; None if it is one."""
+        """Why each of these items cannot be recommended to anybody; None if it can."""
         stored = self.read.items.by_id(item_ids) if item_ids else {}
         return {item_id: self._exclusion(stored.get(item_id)) for item_id in item_ids}
 

@@ -1,6 +1,6 @@
-"""The index keeper: keeps an item index current while its catalogue changes, and compacts it aside.
+"""The index keeper: keeps an item index current while its catalogue changes, and compacts it in the background.
 
-Readers take the index of the moment and keep it; a change or a compaction gives the next reader another one.
+A reader uses the index that it took to its end; after a change or a compaction, the next reader gets another one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 _building = Lock()
 
 Queries = Callable[[], FloatArray | None]  # (M, D) users' vectors to tune and measure an index on; None: none known
-RunAside = Callable[[Callable[[], None]], None]
+RunInBackground = Callable[[Callable[[], None]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,11 @@ def in_thread(work: Callable[[], None]) -> None:
 class IndexKeeper:
     """Holds the current index. Thread-safe."""
 
-    def __init__(self, index: ItemIndex, *, queries: Queries, run_aside: RunAside = in_thread) -> None:
-        """`queries`: called aside, before a compaction."""
+    def __init__(self, index: ItemIndex, *, queries: Queries, run: RunInBackground = in_thread) -> None:
+        """`queries`: called in the background, before a compaction. `run`: runs a compaction in the background."""
         self._index = index
         self._queries = queries
-        self._run_aside = run_aside
+        self._run = run
         self._lock = Lock()
         self._since: list[IndexChange] | None = None  # the changes since the compaction in progress began
         self._has_failed = False
@@ -62,7 +62,7 @@ class IndexKeeper:
         return self._index
 
     def apply(self, change: IndexChange) -> None:
-        """Change the index; searches in progress finish on the one that they took."""
+        """Change the index; searches in progress finish on the previous one."""
         with self._lock:
             self._index = change.of(self._index)
             if self._since is not None:
@@ -74,13 +74,13 @@ class IndexKeeper:
             if self._since is not None or self._has_failed or not self._index.needs_compaction:
                 return
             self._since, old = [], self._index
-        self._run_aside(lambda: self._compact(old))
+        self._run(lambda: self._compact(old))
 
     def _compact(self, old: ItemIndex) -> None:
         """Build the same items anew, then apply what changed meanwhile; a failure leaves the old index serving."""
         try:
             compacted = old.compacted(self._queries())
-        except Exception:  # whatever it is, the old index answers
+        except Exception:  # whatever it is, the old index serves on
             logger.exception("the item index could not be compacted; searches stay as they are until a restart")
             with self._lock:
                 self._since, self._has_failed = None, True

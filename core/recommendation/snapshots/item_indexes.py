@@ -11,7 +11,7 @@ from core.arrays import FloatArray, IntArray
 from core.ports.encoder import Encoder
 from core.ports.index import IndexBuilder, ItemIndex
 from core.ports.store import Store
-from core.recommendation.snapshots.index_keeper import IndexChange, IndexKeeper, RunAside, in_thread
+from core.recommendation.snapshots.index_keeper import IndexChange, IndexKeeper, RunInBackground, in_thread
 
 NUM_QUERIES = 512  # users whose vectors tune and measure an approximate index
 
@@ -19,10 +19,10 @@ NUM_QUERIES = 512  # users whose vectors tune and measure an approximate index
 class ItemIndexes:
     """Follows the item vectors of one model version after the other. Used by one thread."""
 
-    def __init__(self, store: Store, build: IndexBuilder, *, run_aside: RunAside = in_thread) -> None:
+    def __init__(self, store: Store, build: IndexBuilder, *, run: RunInBackground = in_thread) -> None:
         self._store = store
         self._build = build
-        self._run_aside = run_aside
+        self._run = run
         self._keepers: tuple[IndexKeeper, IndexKeeper] | None = None
 
     def build(self, encoder: Encoder, rows: IntArray, vectors: FloatArray) -> None:
@@ -30,10 +30,10 @@ class ItemIndexes:
         self.adopt(encoder, self._build(rows, vectors), self._build(rows, unit(vectors)))
 
     def adopt(self, encoder: Encoder, products: ItemIndex, cosines: ItemIndex) -> None:
-        """Go on with two indexes of the vectors of another model version."""
+        """Use two indexes that hold the vectors of another model version."""
         self._keepers = (
-            IndexKeeper(products, queries=lambda: queries_of_users(self._store, encoder), run_aside=self._run_aside),
-            IndexKeeper(cosines, queries=lambda: None, run_aside=self._run_aside),
+            IndexKeeper(products, queries=lambda: queries_of_users(self._store, encoder), run=self._run),
+            IndexKeeper(cosines, queries=lambda: None, run=self._run),
         )
 
     def apply(self, change: IndexChange) -> None:
@@ -45,8 +45,8 @@ class ItemIndexes:
         cosines.apply(IndexChange(change.rows, unit(change.vectors), change.removed))
 
     def current(self) -> tuple[ItemIndex, ItemIndex]:
-        """By inner product and by cosine, as compacted as they are now."""
-        assert self._keepers is not None, "wanted vectors first"
+        """The indexes now, by inner product and by cosine."""
+        assert self._keepers is not None, "wanted `build` or `adopt` first"
         products, cosines = self._keepers
         return products.index, cosines.index
 

@@ -14,7 +14,7 @@ from core.transitions.counts import TransitionCounts
 
 GROWTH = 4  # of the part of the order that is scanned
 LONG_S = 0.02  # of computing item values: some 100,000 items
-VALUES_PAUSE = 50  # times as long nothing is computed after a long computation: 2% of a core
+VALUES_PAUSE = 50  # a long computation is followed by a pause of 50 times its length: at most 2% of a core
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class ItemValues:
 
 
 class ItemValuesKeeper:
-    """The item values of one model after another. They are of all items: where that takes long, they wait."""
+    """Computes the item values of successive snapshots; where that takes long, less often than there are snapshots."""
 
     def __init__(self) -> None:
         self._due_s = 0.0
@@ -70,7 +70,7 @@ class ItemValuesKeeper:
         old: tuple[ItemValues, Catalogue] | None,
         is_same: bool,
     ) -> ItemValues:
-        """The values now; those of the old catalogue where they are the same, or the next ones are not due yet."""
+        """New values; the old ones where nothing has changed (`is_same`) or the next computation is not due yet."""
         if old is not None and (is_same or time.monotonic() < self._due_s):
             values = old[0].for_successor(blend, old[1], catalogue)
             if values is not None:

@@ -25,9 +25,9 @@ class ServingSnapshot:
     """The catalogue, popularity and model of one moment.
 
     `popularity`: (n,) decayed log2 counts by catalogue row, -inf without events. `counts`: transition counts, which
-    newer snapshots share: they follow events within a snapshot too; None where nothing recommends. `values`: of the
-    blend that ranks, of the model's or, without a model, of the counts alone; None where the encoder ranks alone.
-    `arms`: this snapshot with other model versions, which arms of experiments name.
+    successive snapshots share, so that they also change within one; None in a process that does not recommend.
+    `values`: the item values of `blend`; None where the encoder ranks alone. `arms`: this snapshot with other model
+    versions, which arms of experiments name.
     """
 
     catalogue: Catalogue
@@ -38,7 +38,7 @@ class ServingSnapshot:
     arms: Mapping[str, ServingSnapshot] = field(default_factory=dict)
 
     def of(self, version: str) -> ServingSnapshot | None:
-        """The snapshot with a model version, "" for that of the champion; None where it is not loaded."""
+        """The snapshot with a model version, "" for the champion; None where that version is not loaded."""
         if not version or (self.model is not None and self.model.version == version):
             return self
         return self.arms.get(version)
@@ -54,7 +54,7 @@ class ServingSnapshot:
 
     @property
     def blend(self) -> Blend | None:
-        """The weights that rank; None where the encoder ranks alone."""
+        """The model's weights or, without a model, those of counts alone; None where the encoder ranks alone."""
         return COUNTS_BLEND if self.model is None else self.model.blend
 
     def binding(self, history: History) -> str:

@@ -47,7 +47,7 @@ class SnapshotManager:
         saved: SavedSnapshots | None = None,
         arm_versions: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """`count_rules`: how transitions count; None where nothing recommends. `saved`: to start from; None: none.
+        """`count_rules`: how transitions count; None in a process that does not recommend. `saved`: snapshots on disk.
 
         `arm_versions`: the model versions to load for arms of experiments.
         """
@@ -175,7 +175,7 @@ class SnapshotManager:
         return {version: of(version, arm) for version, arm in models.items()}
 
     def _follow_counts(self, read: ReadTransaction) -> bool:
-        """Count what the log added, whether it added anything; a restarted log is counted aside, into new counts."""
+        """Count new transitions, True if the counts changed; a log that was restarted is counted into new counts."""
         if self._count_rules is None:
             return False
         changes = read.transitions.since(self._counts.position if self._counts else {})
@@ -207,14 +207,14 @@ class SnapshotManager:
         try:
             bundle = self._binder.bundle(champion)
         except CheckpointError:
-            return None  # `_adopt` says it
+            return None  # `_adopt` reports it
         catalogue = saved.catalogue
         model = self._binder.restore(bundle, catalogue, saved.model, self._saved.read_index)
         self._loaded = champion.version
         return ServingSnapshot(catalogue, by_row(catalogue, NO_ROWS, np.empty(0)), model)
 
     def save_if_due(self) -> bool:
-        """Save the current snapshot, where it can be saved and the saved one is far behind; takes seconds."""
+        """Save the current snapshot to disk if the saved one is far behind; True if it was saved. Takes seconds."""
         snapshot = self._snapshot
         if self._saved is None or snapshot is None or snapshot.model is None or not snapshot.model.is_settled:
             return False

@@ -1,8 +1,8 @@
 """The encoding queue: encodes users after their events are committed, so that ingest does not wait for the model.
 
 A user with several events in the queue is encoded once. A request that comes first encodes the user itself, so that
-the queue affects latency only. While ingest lags, the queue pauses as long as it works, because both share the
-database and the memory.
+the queue affects latency only. While ingest lags, the queue pauses after each batch for as long as the batch took,
+because both share the database and the memory.
 """
 
 from __future__ import annotations

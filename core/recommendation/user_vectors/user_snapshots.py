@@ -1,7 +1,7 @@
 """User snapshots: the user state that an answer needs, read by one statement and kept while it is unchanged.
 
-Each read asks the store for the user's sequence; what is kept is used only if it is the same, so that it is exactly as
-current as the store, whichever process wrote it.
+Each read asks the store for the user's sequence number. A kept state is used only if it has that number, so that it is
+exactly as current as the store, whichever process wrote last.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ENTRY_OVERHEAD_BYTES = 1_500  # the records, seven array headers and the diction
 
 @dataclass(frozen=True, slots=True)
 class CurrentUser:
-    """A user at the moment of a request. `hidden`: keys of items that are no answers, see `HiddenItems`."""
+    """A user at the moment of a request. `hidden`: keys of the items ruled out, see `HiddenItems`."""
 
     snapshot: UserSnapshot
     hidden: IntArray

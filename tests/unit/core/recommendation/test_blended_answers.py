@@ -112,7 +112,7 @@ def test_a_neighbour_names_the_item_that_it_came_next_to() -> None:
 def test_without_a_model_counts_rank() -> None:
     result = answer(shop(model=False))
     assert (result.source, result.model_version) == ("counts", None)
-    assert result.reason == "ranked by what came next to the user's last items; no model serves yet"
+    assert result.reason == "ranked by what often followed the user's last items; no model serves yet"
     assert result.items[0].item_id == "c"
     assert result.items[0].score == pytest.approx(
         COUNTS_BLEND.forward * math.log1p(2 / 3.5 / SHARE_FLOOR)

@@ -61,7 +61,7 @@ def test_a_cursor_fits_into_a_url() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "ä", "!!!!", "A" * 40, encode_cursor(REST, b"another key")])
 def test_text_of_elsewhere_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInput, match="next: it is no cursor") as caught:
+    with pytest.raises(InvalidInput, match="next: it is not a cursor") as caught:
         decoded(text)
     assert caught.value.field == "next"
 
@@ -70,7 +70,7 @@ def test_any_changed_character_is_noticed() -> None:
     text = encode_cursor(REST, KEY)
     for place in range(0, len(text), 7):
         changed = text[:place] + ("A" if text[place] != "A" else "B") + text[place + 1 :]
-        with pytest.raises(InvalidInput, match="next: it is no cursor"):
+        with pytest.raises(InvalidInput, match="next: it is not a cursor"):
             decoded(changed)
 
 

@@ -1,4 +1,4 @@
-"""The index keeper applies changes at once and compacts aside, without losing what changed meanwhile."""
+"""The index keeper applies changes at once and compacts in the background, without losing what changed meanwhile."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BrokenIndex(BruteForceIndex):
 
 
 class Later:
-    """Keeps what is to run aside until a test runs it."""
+    """Keeps what is to run in the background until a test runs it."""
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
@@ -56,7 +56,7 @@ def put(row: int, value: float) -> IndexChange:
 
 
 def keeper(index: BruteForceIndex, later: Later) -> IndexKeeper:
-    return IndexKeeper(index, queries=lambda: np.ones((1, 2), np.float32), run_aside=later)
+    return IndexKeeper(index, queries=lambda: np.ones((1, 2), np.float32), run=later)
 
 
 def test_changes_during_a_compaction_are_in_its_result() -> None:
