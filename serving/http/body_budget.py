@@ -1,7 +1,7 @@
 """The budget of bodies: how many bytes of requests a process holds at a time, each until its request is answered.
 
-A limit of one body is no limit of many: a thousand clients that send 16 MiB each would use up the memory. Of queues
-that count requests, not bytes, the same is true.
+The limit of one body does not protect the memory from a thousand clients that send 16 MiB each, nor do the limits of
+queues, which count requests, not bytes.
 """
 
 from __future__ import annotations

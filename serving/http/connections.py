@@ -1,8 +1,8 @@
-"""Connections: how much a client may send, and how slowly, before any route or key is asked.
+"""Connections: limits on how much and how slowly a client may send, before any route or key check runs.
 
-uvicorn's protocol limits neither the size of headers nor the time of a request, queues pipelined requests without
-end, takes trailers for headers, and waits for ever for a client that does not read: whoever reaches the port could use
-up memory and files. This one refuses, and closes.
+uvicorn's protocol limits neither the size of headers nor the time of a request, queues any number of pipelined
+requests, treats trailers as headers, and waits forever for a client that does not read: any client that can connect
+could use up memory and files. This protocol answers with an error and closes the connection.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from serving.http.replies import ALWAYS, RETRY_AFTER_S, error_body, json_reply
 
 MAX_HEAD_BYTES = 64 * 2**10  # of the request line with its headers; of trailers; of the extension of a chunk
-MAX_PIPELINED = 32  # requests that wait for the one before them; the connection ends after so many
-RECEIVING_S = 30.0  # for a request to arrive, from the connection or from its first byte on,
-MIN_BYTES_PER_S = 64 * 2**10  # and longer for a large body
-SENDING_S = 30.0  # during which a client reads nothing of its answer
-MAX_CONNECTIONS = 4_096  # of a process, if it may open twice as many files; as many again get a polite 503
-OTHER_FILES = 256  # that a process has open: database, log, models
+MAX_PIPELINED = 32  # requests that wait for the one before them; with more, the connection closes after these
+RECEIVING_S = 30.0  # in which a request must arrive, counted from the connection or its first byte
+MIN_BYTES_PER_S = 64 * 2**10  # a body extends that time by its bytes at this rate
+SENDING_S = 30.0  # how long a client may read nothing of its answer
+MAX_CONNECTIONS = 4_096  # that a process serves, if it may open twice as many files; as many more are answered 503
+OTHER_FILES = 256  # open files that are not connections: database, log, models
 
 
 @cache
@@ -67,7 +67,7 @@ class Connection(HttpToolsProtocol):
         self._is_refused = False  # what arrives from now on is ignored
         self._num_unparsed = 0  # bytes since a head was complete, or a part of a body
         self._num_received = 0  # bytes of the body
-        self._receiving_since: float | None = None  # None: nothing is awaited, or the next request on a kept connection
+        self._receiving_since: float | None = None  # None: one is being answered, or keep-alive
         self._num_unread = 0  # bytes of answers that the client has not read
         self._read_at = 0.0
 
@@ -82,18 +82,18 @@ class Connection(HttpToolsProtocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what has arrived, as far as it is not too much."""
+        """Parse what has arrived, within the limits."""
         if self._is_refused:
             return
         self._num_unparsed += len(data)
         super().data_received(data)
         if self._num_unparsed > MAX_HEAD_BYTES:
             self._refuse(*_too_large())
-        elif self._receiving_since is None and self._is_idle:  # line breaks before a request, which begin none
+        elif self._receiving_since is None and self._is_idle:  # line breaks before a request, not reported
             self._receiving_since = self.loop.time()
 
     def on_message_begin(self) -> None:
-        """Called by the parser, as what follows."""
+        """Called by the parser, like the methods below."""
         super().on_message_begin()
         self._num_received = 0
         self._receiving_since = self.loop.time()
@@ -149,11 +149,11 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
         if self._receiving_since is None:
             return
-        if self.flow.read_paused:  # it waits for us
+        if self.flow.read_paused:  # the client waits for us
             self._receiving_since = now
         elif now - self._receiving_since > RECEIVING_S + self._num_received / MIN_BYTES_PER_S:
             if self._is_idle and not self._num_unparsed:
-                self.transport.close()  # an answer would be taken for that to a request which is just being sent
+                self.transport.close()  # a client that is just sending a request would take an error for its answer
             else:
                 self._refuse(408, "timeout", "the request did not arrive in time; send it again")
 
@@ -162,7 +162,7 @@ class Connection(HttpToolsProtocol):
         return not self.pipeline and (self.cycle is None or self.cycle.response_complete)
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        """Answer with an error, and close; requests that have arrived whole are answered first."""
+        """Answer with an error, and close; complete requests are answered first."""
         if self._is_refused:
             return
         if self.pipeline or not (self._is_idle or self.cycle.more_body):
@@ -177,7 +177,7 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
     def _close_after_answers(self) -> None:
-        """Answer what has arrived, and nothing more."""
+        """Answer the complete requests, then close."""
         self._is_refused = True
         self._receiving_since = None
         last = self.pipeline[0][0] if self.pipeline else self.cycle

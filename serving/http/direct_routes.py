@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 class DirectRoutes:
     """Calls the endpoint of one of these routes itself; everything else goes to the router.
 
-    The router keeps them: it documents them, and answers other methods. Their endpoints take a request alone.
+    The router keeps them too, for the API reference and for other methods. Their endpoints take only a request.
     """
 
     def __init__(self, router: ASGIApp, routes: Sequence[APIRoute]) -> None:
@@ -29,7 +29,7 @@ class DirectRoutes:
         await (await endpoint(Request(scope, receive)))(scope, receive, send)
 
     def _matching(self, scope: Scope) -> APIRoute | None:
-        """The route of a request, which is noted in the scope as the router notes it."""
+        """The route of a request, which is put into the scope as the router would."""
         for method, route in self._routes:
             if scope["method"] == method and (found := route.path_regex.match(scope["path"])):
                 scope.update(route=route, path_params=found.groupdict())

@@ -19,19 +19,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Entries(Generic[T]):
-    """The entries of a body in the order sent, parsed, or why one cannot be."""
+    """The entries of a body in the order sent, each parsed or with the error of parsing it."""
 
     parsed: Sequence[T | InvalidInput]
 
     @property
     def valid(self) -> list[T]:
-        """Those that could be parsed."""
+        """The entries that could be parsed."""
         return [entry for entry in self.parsed if not isinstance(entry, InvalidInput)]
 
     def outcomes(
         self, id_field: str, id_of: Callable[[T], str], problems: Sequence[InvalidInput | NotFound | None] = ()
     ) -> dict[str, object]:
-        """The outcome of each, and their sums. `problems`: of the valid ones, why they were not applied, if so."""
+        """The outcome of each, and their sums. `problems`: for each valid entry why it was not applied, else None."""
         of_valid = iter(problems or [None] * len(self.parsed))
         results: list[dict[str, object]] = []
         for entry in self.parsed:
@@ -61,7 +61,8 @@ async def read_one(request: Request, engine: Engine, id_field: str) -> object:
     own_id = path_id(request, id_field)
     body = await read_json(request, max_bytes=engine.limits.max_body_bytes)
     if isinstance(body, dict) and body.setdefault(id_field, own_id) != own_id:
-        msg = f"{id_field}: the path says {shorten(own_id)}, the body {shorten(body[id_field])}; leave it out there"
+        sent = shorten(body[id_field])
+        msg = f"{id_field}: the path says {shorten(own_id)}, the body {sent}; leave it out of the body"
         raise InvalidInput(msg, field=id_field)
     return body
 

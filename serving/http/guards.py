@@ -18,7 +18,7 @@ from serving.http.security import foreign_origin, required_scope
 OPEN_PATHS = frozenset({"/", "/docs", "/health", "/ready", "/openapi.json"})
 OPEN_FOLDERS = ("/pages/", "/sign-in/")  # the dashboard's files, which hold no data; the way to a session
 
-SIGN_IN_HEADER, SIGN_IN = "X-Tidewise-Sign-In", "sign-in/start"  # relative, for a dashboard behind a path prefix
+SIGN_IN_HEADER, SIGN_IN = "X-Tidewise-Sign-In", "sign-in/start"  # a relative URL, in case a proxy adds a path prefix
 
 
 class RawPath:
@@ -59,7 +59,7 @@ class KeyGuard:
 
 
 def _refusal(access: Access | None, method: str, path: str, challenge: Mapping[str, str]) -> Response | None:
-    """The answer to a request that its key does not permit. `challenge`: headers of an answer to one without a key."""
+    """The answer to a request that its key does not permit, else None. `challenge`: headers of a 401."""
     if access is None:
         message = "an API key is needed; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`"
         return json_reply(error_body("unauthorized", message), status=401, headers=challenge)

@@ -25,7 +25,7 @@ class MetricsMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, and measure."""
-        if scope["type"] != "http" or DASHBOARD in scope["headers"]:  # an operator who looks is no user who is served
+        if scope["type"] != "http" or DASHBOARD in scope["headers"]:  # an operator's view is not a user's request
             return await self._app(scope, receive, send)
         status = "disconnected"  # the client left before the answer
 

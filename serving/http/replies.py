@@ -44,7 +44,7 @@ class HTTPError(Exception):
         self.body = error_body(code, message, field=field, details=details)
 
 
-# Answers hold personal data, which no proxy keeps, and are never taken for a page.
+# Answers hold personal data, which proxies must not keep, and are JSON, which browsers must not show as a page.
 ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 

@@ -18,7 +18,7 @@ READING_POSTS = frozenset({"/v1/recommendations", "/v1/scenarios/preview"})  # P
 
 ADMIN_READS = frozenset({"/v1/audit"})
 WRITES = ("/v1/interactions", "/v1/items")  # with all paths below
-OWN_SITES = ("same-origin", "none")  # of a request by a page of this server, and by a person who typed the address
+OWN_SITES = ("same-origin", "none")  # the request comes from a page of this server, or from a typed address
 
 
 def check_exposure(host: str, api_key: str | None) -> None:

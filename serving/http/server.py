@@ -99,7 +99,7 @@ class Server(uvicorn.Server):
         """Listen, serve, and return when stopped; raises `InvalidSettings` if the address is unavailable."""
         with _bound(self._host, self._port, shared=self._shares_port) as listener:
             self._port = listener.getsockname()[1]
-            # Connections inherit it: closed ones, which the kernel keeps for a minute, don't refuse the next server.
+            # Connections inherit it: else closed ones, which the kernel keeps for a minute, block the next server.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self.run(sockets=[listener])
 

@@ -1,4 +1,4 @@
-"""The cookie of a session, and the header without which it grants nothing."""
+"""The cookie of a session, and the header that a request must also have for the cookie to grant access."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.requests import cookie_parser
 
 COOKIE = "tidewise_session"
-MARKER_COOKIE = "tidewise_signed_in"  # tells the dashboard's scripts, which cannot read the other
+MARKER_COOKIE = "tidewise_signed_in"  # tells the dashboard's scripts, which cannot read the session's cookie
 DASHBOARD = (b"x-tidewise-client", b"dashboard")  # a page of another site cannot send it (CSRF)
 
 

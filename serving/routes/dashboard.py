@@ -55,11 +55,11 @@ class DashboardRoutes:
         router.add_api_route("/pages/{path:path}", self.file, methods=["GET"], include_in_schema=False)
 
     async def index(self, request: Request) -> Response:
-        """The page."""
+        """The dashboard."""
         return _reply(request, self._files[INDEX])
 
     async def reference(self, request: Request) -> Response:
-        """The reference of the API, which the page reads from `/openapi.json`."""
+        """The API reference, which is made from `/openapi.json` in the browser."""
         return _reply(request, self._files[REFERENCE])
 
     async def file(self, request: Request) -> Response:

@@ -20,17 +20,17 @@ from serving.runtime.engine import Engine
 from serving.schemas import experiments as schemas
 from serving.schemas.definitions import revision_out
 
-REUSE = 20  # results that took t seconds are reused for 20 t: reading them costs at most a twentieth of a core
+REUSE = 20  # results that took t > 1 s are reused for 20 t seconds: reading them costs at most a twentieth of a core
 
 
 class ExperimentRoutes:
-    """A change takes effect in this process at once, in the answers of others as soon as they follow it."""
+    """A change takes effect in this process at once, in other processes when they next read the definitions."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
         self._experiments = engine.services.experiments
-        self._results: dict[Experiment, tuple[float, dict[str, object]]] = {}  # until when, and what
+        self._results: dict[Experiment, tuple[float, dict[str, object]]] = {}  # (when to read it again, document)
 
     def register(self, router: APIRouter) -> None:
         """Add the routes."""

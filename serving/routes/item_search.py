@@ -1,4 +1,4 @@
-"""The catalogue for those who maintain it: search in any order, and what became of items."""
+"""The catalogue for those who maintain it: search in any order, with the outcomes of items."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class ItemSearchRoutes:
         router.add_api_route(history, self.statistics, methods=["GET"], **schemas.GET_STATISTICS)
 
     async def search(self, request: Request) -> Response:
-        """Catalogue items that contain all words of a query, in some order, with or only hidden ones."""
+        """Catalogue items that contain all words of a query, sorted; hidden ones are included, or alone."""
         query = request.query_params
         check_query(query, FIELDS)
         text = query.get("query", "")
@@ -127,7 +127,7 @@ class ItemSearchRoutes:
 def _read_matches(
     read: ReadTransaction, snapshot: ServingSnapshot, rows: IntArray, offset: int, n: int
 ) -> tuple[list[StoredItem], int | None]:
-    """The first n from `offset` on that are in the catalogue now, and the offset behind the last of them.
+    """The first n from `offset` on that are in the catalogue now, and the offset of the next page.
 
     Removed items and those known from events only are skipped.
     """

@@ -1,4 +1,4 @@
-"""Outcomes over HTTP: what became of answers."""
+"""Outcomes over HTTP: impressions, clicks, conversions and revenue of answers."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def outcomes_document(
 
 
 def grouping_of(text: str) -> Grouping:
-    """What to group by; raises `InvalidInput`."""
+    """The grouping of a text; raises `InvalidInput`."""
     return one_of("by", text, GROUPINGS)
 
 
 def unit_of(text: str) -> Unit:
-    """What revenue is a mean over; raises `InvalidInput`."""
+    """The unit that revenue is averaged over, of a text; raises `InvalidInput`."""
     return one_of("per", text, UNITS)

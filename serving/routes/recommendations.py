@@ -29,7 +29,7 @@ from serving.schemas import recommendations as schemas
 
 MAX_USERS = 100  # of one request, which occupies one reader thread
 SESSION_FIELDS = tuple(schemas.SessionIn.model_fields)
-MODEL_LISTS = ("", "rank", "similar")  # kinds of lists that a model is meant for; "": next items
+MODEL_LISTS = ("", "rank", "similar")  # kinds of lists that a model ranks if there is one; "": next items
 SESSION_EVENT_FIELDS = tuple(schemas.SessionEventIn.model_fields)
 RANK_FIELDS = tuple(schemas.RankIn.model_fields)
 
@@ -71,7 +71,7 @@ class RecommendationRoutes:
         if body.get("users") is not None:
             return await self._recommend_all(body)
         user_id = None if body.get("user_id") is None else check_id("user_id", body["user_id"])
-        recommendation_request = await self._engine.knowing(
+        recommendation_request = await self._engine.with_newest_definitions(
             lambda: parse_recommendation_request(body, self._services, user_id=user_id)
         )
         events = self._session(body.get("events", []))
@@ -88,7 +88,7 @@ class RecommendationRoutes:
             msg = f"{extra}: wanted either users, or a session, in one request; leave one out"
             raise InvalidInput(msg, field=extra)
         user_ids = check_ids("users", body["users"], limit=MAX_USERS)
-        requests = await self._engine.knowing(
+        requests = await self._engine.with_newest_definitions(
             lambda: [parse_recommendation_request(body, self._services, user_id=user_id) for user_id in user_ids]
         )
 
@@ -144,10 +144,10 @@ class RecommendationRoutes:
         list_name: str = "",
         **about: str,
     ) -> Response:
-        """The answer to a query string: of a list, or of the next page of one."""
+        """The answer to a query string: the first page of a list, or the next one."""
         if "next" not in request.query_params:
             assigned = None if list_name else about.get("user_id")
-            wanted = await self._engine.knowing(
+            wanted = await self._engine.with_newest_definitions(
                 lambda: read_recommendation_query(request, self._services, user_id=assigned)
             )
             return await self._reply(lambda: query(wanted), wanted, list_name=list_name, **about)
@@ -199,14 +199,14 @@ class RecommendationRoutes:
         return encoded
 
     def _age_ms(self, answer: RecommendationResult, at_ms: int | None) -> int | None:
-        """The age of the newest event that an answer knows, whatever `at` the request has."""
+        """The time since the newest event that an answer includes, by the clock, not by the request's `at`."""
         if at_ms is None or not answer.gap_ms:  # with `at`, a gap of 0 only says that the event is later
             return answer.gap_ms if at_ms is None else None
         return max(0, self._services.clock.now_ms() - (answer.now_ms - answer.gap_ms))
 
 
 def _recorded(answer: RecommendationResult, user_id: str | None, list_name: str) -> Answer:
-    """What is remembered of an answer. `list_name`: of other lists than the next items, in place of a scenario."""
+    """What is remembered of an answer. `list_name`: stands in for a scenario; "" for next items."""
     origin = Origin(answer.scenario or list_name, answer.arm, answer.model_version or "")
     item_ids = tuple([item.item_id for item in answer.items])
     is_fallback = answer.source == "popularity" if list_name in MODEL_LISTS else None

@@ -1,4 +1,4 @@
-"""Scenarios over HTTP: list, change, take back, and preview a definition that is not stored."""
+"""Scenarios over HTTP: list, change, revert, and preview a definition that is not stored."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PREVIEW = "preview"  # the name of a scenario that has none
 
 
 class ScenarioRoutes:
-    """A change takes effect in this process at once, in the answers of others as soon as they follow it."""
+    """A change takes effect in this process at once, in other processes when they next read the definitions."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -72,7 +72,7 @@ class ScenarioRoutes:
         return await self._change(save)
 
     async def delete(self, request: Request) -> Response:
-        """Delete a stored scenario: one more revision, which can be taken back."""
+        """Delete a stored scenario: one more revision, which can be reverted."""
         name, author = path_id(request, "name"), change_author(request)
         clock = self._services.wall
         return await self._change(
@@ -82,7 +82,7 @@ class ScenarioRoutes:
         )
 
     async def revert(self, request: Request) -> Response:
-        """Take back to an older revision: one more revision, equal to it."""
+        """Revert to an older revision: stores one more revision, equal to it."""
         name, author = path_id(request, "name"), change_author(request)
         revision = (await self._body(request, schemas.RevertIn)).get("revision")
         if isinstance(revision, bool) or not isinstance(revision, int):

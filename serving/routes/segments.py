@@ -15,7 +15,7 @@ from serving.schemas.definitions import revision_out
 
 
 class SegmentRoutes:
-    """A change takes effect in this process at once, in the answers of others as soon as they follow it."""
+    """A change takes effect in this process at once, in other processes when they next read the definitions."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine

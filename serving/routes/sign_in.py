@@ -1,4 +1,4 @@
-"""Signing in to the dashboard: to the identity provider and back, and out.
+"""Signing in to the dashboard by an identity provider, and signing out.
 
 The authorization code flow with PKCE, by Authlib, which checks state, nonce, signature, issuer, audience and times of
 the ID token (OpenID Connect Core 1.0, section 3.1). Whoever may enter gets a session: a key that expires, in a cookie
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 FLOW_COOKIE, FLOW_S = "tidewise_sign_in", 600  # between leaving for the provider and coming back
 PROVIDER_TIMEOUT_S = 10.0
 MAX_RUNNING = 100  # sign-ins of a process at a time
-PROVIDER_ERRORS = (httpx2.HTTPError, RuntimeError, ValueError)  # it is away, or answers what it may not
+PROVIDER_ERRORS = (httpx2.HTTPError, RuntimeError, ValueError)  # it is unavailable, or its answer is invalid
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cache-Control": "no-store",
@@ -85,7 +85,7 @@ class SignInRoutes:
         )
 
     async def start(self, request: Request) -> Response:
-        """To the provider."""
+        """Redirect to the provider."""
         try:
             response: Response = await self._provider.authorize_redirect(request, self._sign_in.redirect_url)
         except PROVIDER_ERRORS as error:
@@ -94,9 +94,9 @@ class SignInRoutes:
         return response
 
     async def callback(self, request: Request) -> Response:
-        """Back from the provider: begin a session; at most some at a time, as each asks the provider."""
+        """Begin a session for a person whom the provider sends back; at most `MAX_RUNNING` at a time."""
         if self._num_running >= MAX_RUNNING:
-            return _page("Too many people sign in just now.", status=503)
+            return _page("Too many sign-ins are in progress; try again in a moment.", status=503)
         self._num_running += 1
         try:
             return await self._begin(request)
@@ -144,7 +144,7 @@ class SignInRoutes:
         return response
 
     async def _claims(self, request: Request) -> Mapping[str, Any]:
-        """The checked claims of the ID token; with those of the user info where the deciding one is only there."""
+        """The checked claims of the ID token, with those of the user info if only that has the deciding claim."""
         issuers = [self._sign_in.issuer, f"{self._sign_in.issuer}/"]
         token = await self._provider.authorize_access_token(
             request, claims_options={"iss": {"essential": True, "values": issuers}}
@@ -156,7 +156,7 @@ class SignInRoutes:
             return claims
         more = await self._provider.userinfo(token=token)
         if more.get("sub") != claims["sub"]:
-            raise OAuthError(error="other_subject", description="the user info is about somebody else")
+            raise OAuthError(error="other_subject", description="the user info is of another person")
         return {**more, **claims}
 
     def _unavailable(self, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What happened in a period over HTTP."""
+"""The timeline over HTTP: events, promotions and alarms of a period."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from serving.runtime.engine import Engine
 from serving.schemas import users as schemas
 
 MAX_PAGE = 1_000
-FROM_THE_NEWEST = (2**62, 0)  # a time, and the sequence of an event or the key of a user
+FROM_THE_NEWEST = (2**62, 0)  # the position of the first page: a time, and the number of an event or key of a user
 
 
 class UserRoutes:
@@ -202,7 +202,7 @@ def _optional_id(request: Request, name: str) -> str:
 
 
 def _position(text: str | None, source: str, name: str) -> tuple[int, int]:
-    """(time, number) before which a page begins: the field `source` of the previous page."""
+    """The position where a page begins, as (time, number): the field `source` of the previous page."""
     if text is None:
         return FROM_THE_NEWEST
     parts: Sequence[str] = text.split(".")

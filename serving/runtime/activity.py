@@ -1,7 +1,7 @@
 """Activity: rates and latencies of the last hour, in periods of a few seconds.
 
-Processes count latencies in buckets and add them up in the database, so that every process gives the same figures, of
-all of them. Event rates come from the numbers of stored events. Independent of HTTP.
+Processes count latencies in buckets and add them up in the database, so that every process reports the same figures,
+those of all processes together. Event rates come from the numbers of stored events. Independent of HTTP.
 """
 
 from __future__ import annotations
@@ -27,11 +27,9 @@ _log = logging.getLogger(__name__)
 
 RETENTION_MS = HOUR_MS
 LOOKBACK_MS = 30 * DAY_MS  # older events are imported history and not counted as activity
-SHORTEST_S, BUCKET_RATIO = (
-    1e-4,
-    1.1,
-)  # the upper bound of the first bucket of latencies, and of each relative to the last
-NUM_BUCKETS = 150  # up to 147 s; longer ones count there
+SHORTEST_S = 1e-4  # the upper bound of the first bucket of latencies
+BUCKET_RATIO = 1.1  # the upper bound of each bucket, relative to that of the one before
+NUM_BUCKETS = 150  # up to 147 s; longer latencies count in the last bucket
 
 Columns = dict[str, list[float | int | None]]
 

@@ -76,7 +76,7 @@ class Engine:
     async def change_definition(
         self, definitions: FollowedDefinitions[Any], change: Callable[[], DefinitionRevision]
     ) -> DefinitionRevision:
-        """The revision of a change, which takes effect in this process at once."""
+        """Store a change of a definition, which takes effect in this process at once; returns its revision."""
 
         def apply() -> DefinitionRevision:
             revision = change()
@@ -86,13 +86,13 @@ class Engine:
         return await self.writer.run(apply)
 
     async def follow(self, *definitions: FollowedDefinitions[Any]) -> None:
-        """Read what other processes stored; without the database, what is known stays."""
+        """Read what other processes have stored; without the database, what was read before stays valid."""
         with suppress(StoreUnavailable):
             for kind in definitions:
                 await self.executor.run(kind.follow)
 
-    async def knowing(self, read: Callable[[], T]) -> T:
-        """What `read` makes of a request, tried again where it names what another process may just have stored."""
+    async def with_newest_definitions(self, read: Callable[[], T]) -> T:
+        """Call `read`, once more if it names a scenario or segment that another process may just have stored."""
         try:
             return read()
         except UnknownDefinition:

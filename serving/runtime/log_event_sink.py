@@ -69,7 +69,7 @@ class LogEventSink:
             return read.offsets.applied(self._log.name)
 
     def _known(self, events: Sequence[Interaction]) -> set[bytes]:
-        """The keys of events that are known before they are published: the only reliable sign of a duplicate."""
+        """The keys of events that are stored before these are published: the only reliable sign of a duplicate."""
         with self._store.read(snapshot=False) as read:
             return read.events.known([event.event_key for event in events])
 

@@ -77,7 +77,7 @@ class Limits:
 
     @property
     def max_object_bytes(self) -> int:
-        """The largest body that is one question or definition: 1,000 ids and times of 256 bytes, in any notation."""
+        """The largest body of a query or definition: enough for 1,000 ids of 256 bytes with times, escaped."""
         return min(self.max_body_bytes, 2 * 2**20)
 
 
@@ -94,7 +94,7 @@ def _no_encoding(_states: Iterable[UserState]) -> None:
 
 
 def _no_listener() -> None:
-    """Changes are noticed by the next periodic refresh."""
+    """The next periodic refresh finds the change."""
 
 
 def _no_decoder(_dead_letter: DeadLetter) -> tuple[list[Interaction], list[str]]:

@@ -69,7 +69,7 @@ class Writer:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Accept nothing more, apply the queue, end."""
+        """Accept no more jobs, apply those in the queue, end the thread."""
         self._thread.request_stop()
         await asyncio.to_thread(self._thread.stop)
 
@@ -107,7 +107,7 @@ class Writer:
         loop.call_soon_threadsafe(_resolve, [job.future for job in group], results)
 
     def _next_group(self) -> list[_Job]:
-        """The next jobs to apply together: one other change, or all events up to the next other change."""
+        """The next jobs to apply together: as many requests with events as fit, or one other change alone."""
         with self._thread.condition:
             group: list[_Job] = []
             cost = 0
@@ -144,7 +144,7 @@ class Writer:
 
 
 def _result_of(work: Callable[[], Any]) -> Any:
-    """What work returns or raises: the error goes to the client, the thread goes on."""
+    """What `work` returns or raises: an error is the client's answer and does not end the thread."""
     try:
         return work()
     except Exception as error:

@@ -22,9 +22,9 @@ class ArmIn(Schema):
 
     name: str
     share: float
-    """Of the users of the scenario; shares below 1 in all leave the others outside."""
+    """The share of the scenario's users, 0 to 1. If the shares sum to less than 1, the other users are in no arm."""
     scenario: str | None = None
-    """What answers; by default the scenario of the experiment itself."""
+    """The scenario that answers; by default the experiment's own."""
     model: str | None = None
     """The model version that answers; by default the champion."""
 
@@ -34,14 +34,14 @@ class ExperimentIn(Schema):
 
     description: str | None = None
     scenario: str | None = None
-    """Requests under it are split; by default those without a scenario."""
+    """Users are split in requests with this scenario; by default in requests without one."""
     arms: list[ArmIn] = Field(min_length=2, max_length=10)
     metric: Metric = METRICS[0]
-    """What decides."""
+    """The metric that decides."""
     salt: str | None = None
-    """Users are split by its hash; by default the name."""
+    """Users are split by a hash of it and their id; by default the experiment's name."""
     start: int | None = None
-    """From when users are split, and results count; by default now."""
+    """When users are split, and results counted, from; by default now."""
     end: int | None = None
 
 
@@ -63,7 +63,7 @@ class ExperimentsOut(Schema):
 
 
 class DifferenceOut(Schema):
-    """A difference to the control and its interval, which holds at all looks together."""
+    """A difference from the control, with an interval that stays valid however often it is read."""
 
     mean: float
     low: float
@@ -79,7 +79,7 @@ class MetricOut(Schema):
     lift: float | None = None
     """The relative difference."""
     judgement: Literal["better", "worse", "undecided", "too few"] | None = None
-    """What the interval says, at any time and however often it is read."""
+    """What the interval says."""
 
 
 class ArmOut(Schema):
@@ -91,7 +91,7 @@ class ArmOut(Schema):
     share: float
     users: int
     expected_users: float
-    """By the share, of all users in arms."""
+    """How many users the share would give it, of all users in arms."""
     answers: int
     metrics: dict[str, MetricOut]
 

@@ -57,7 +57,7 @@ class EventResult(Schema):
     event_id: str | None = None
     """Its id: yours, or a generated one."""
     user_seq: int | None = None
-    """The user's sequence number after the event; answers carry theirs, so that you can tell which events they know."""
+    """The user's sequence number after the event; an answer with this `user_seq` or a higher one includes it."""
     position: Position | None = None
     """With an event log: its position there."""
     warning: str | None = None
@@ -87,7 +87,9 @@ class EventUndone(Schema):
 
 
 _EVENT = {"user_id": "u1", "item_id": "tent", "type": "click", "time": 1_700_000_000_000, "event_id": "web-1"}
-_WAIT = "With an event log: answer once the next recommendation knows the events. Without a log, it always does."
+_WAIT = (
+    "With an event log: answer only when the next recommendation includes the events. Without a log, it always does."
+)
 
 POST_INTERACTIONS = document(
     EventsOut,

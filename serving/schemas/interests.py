@@ -25,7 +25,7 @@ class ChangeOut(Schema):
     high: float | None
     """The upper end of it."""
     significant: bool
-    """Whether the difference is at least a point, and three standard errors from none."""
+    """Whether the difference is at least a percentage point, and three standard errors from zero."""
 
 
 class GrowthOut(Schema):

@@ -1,4 +1,4 @@
-"""Search in the catalogue, and what became of items: what the routes take and answer."""
+"""Search in the catalogue, and the outcomes of items: what the routes take and answer."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from serving.schemas.outcomes import RateOut, rate_out
 
 
 class ItemStatisticsOut(Schema):
-    """What became of an item in a period of whole days (UTC)."""
+    """The outcomes of an item in a period of whole days (UTC)."""
 
     events: int
     """How many events of all users it had, of the types that enter users' windows."""
     impressions: int
     """How often it was shown; counted as in GET /v1/outcomes."""
     clicks: int
-    """How often it was clicked where it was shown, once in each list."""
+    """How often it was clicked in a list, at most once per list."""
     ctr: RateOut | None
     """Clicks per impression; null without impressions."""
     trend: float | None
-    """The relative change of its events, whole days against as many days before: 0.5 for half as many more. Null where
-    it had fewer than ten before."""
+    """The relative change of its events from as many days before: 0.5 is 50% more. Days that are not over are left out.
+    Null where it had fewer than ten events before."""
 
 
 class FoundItem(ItemOut):
-    """An item as stored, and what became of it."""
+    """An item as stored, with its outcomes."""
 
     statistics: ItemStatisticsOut | None = None
     """Left out unless the request has `sort`, `since` or `until`."""
@@ -45,7 +45,7 @@ class SearchOut(Schema):
 
 
 class ItemHistoryOut(Schema):
-    """What became of an item, in all and by day."""
+    """The outcomes of an item, in all and by day."""
 
     total: ItemStatisticsOut
     days: list[str]
@@ -55,7 +55,7 @@ class ItemHistoryOut(Schema):
     impressions: list[int]
     clicks: list[int]
     conversions: list[int]
-    """Like clicks and impressions, of the answers of each day."""
+    """As impressions and clicks, counted on the day of the answer."""
 
 
 def statistics_out(statistics: ItemStatistics) -> dict[str, object]:
@@ -100,7 +100,7 @@ GET_SEARCH = document(
         parameter("hidden", "string", "Only items that are hidden or out of stock.", enum=["only"]),
         parameter("n", "integer", "How many items.", minimum=1, maximum=200, default=20),
         parameter("offset", "integer", "How many to skip.", minimum=0, maximum=100_000, default=0),
-        parameter("sort", "string", "The number that orders.", enum=list(ITEM_ORDERS), default="popularity"),
+        parameter("sort", "string", "The number to sort by.", enum=list(ITEM_ORDERS), default="popularity"),
         parameter("direction", "string", "Of `sort`.", enum=["descending", "ascending"], default="descending"),
         *_PERIOD,
     ),

@@ -24,7 +24,7 @@ class ItemFieldsIn(Schema):
     available_until: int | str | None = None
     """Exclude it from answers for this time and later ones."""
     stock: int | None = None
-    """With 0 or less, exclude it from every answer; by default not counted."""
+    """With 0 or less, exclude it from every answer; by default stock is not counted."""
 
 
 class ItemIn(ItemFieldsIn):

@@ -45,7 +45,7 @@ class ModelsOut(Schema):
 
 
 class PromoteIn(Schema):
-    """The reason, and whether a refused version may serve."""
+    """The reason, and whether to promote a version that the gate has refused."""
 
     reason: str = ""
     force: bool = False

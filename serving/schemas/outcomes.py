@@ -37,7 +37,7 @@ class MeanOut(Schema):
 
 
 class OutcomeRowOut(Schema):
-    """The outcomes of one group, or of all together. By position, what only whole lists have is null."""
+    """The outcomes of one group, or of all together. By position, fields that describe whole lists are null."""
 
     group: str | int
     """The scenario, the arm as `experiment/arm`, the model version, the position from 1, or the day (UTC)."""
@@ -52,7 +52,7 @@ class OutcomeRowOut(Schema):
     revenue: float
     """The sum of the values of all attributed purchases."""
     revenue_interval: BoundsOut | None
-    """Its 95% interval; null where purchases are too few to tell one."""
+    """Its 95% interval; null where purchases are too few for one."""
     revenue_per_answer: MeanOut | None
     """Revenue per list; null where purchases are too few for an interval."""
     ctr: RateOut | None
@@ -68,9 +68,9 @@ class OutcomeRowOut(Schema):
     new_share: float | None
     """The share of the items shown that were new."""
     users: int | None
-    """To how many users lists were given; null unless `per` is `user`, by position and by day."""
+    """How many users got lists; null by position, by day, and unless `per` is `user`."""
     revenue_per_user: MeanOut | None
-    """Revenue per user; null as `users`, and where purchases are too few for an interval."""
+    """Revenue per user; null where `users` is, and where purchases are too few for an interval."""
 
 
 class OutcomesOut(Schema):
@@ -82,7 +82,7 @@ class OutcomesOut(Schema):
     """The end of the last day."""
     by: Literal["scenario", "arm", "model", "position", "day"]
     impressions: Literal["answers", "client"]
-    """Whether each item of an answer counts as shown, or those for which an event proves it."""
+    """Whether every item of an answer counts as shown (`answers`), or those for which an event says so (`client`)."""
     rows: list[OutcomeRowOut]
     """Ascending."""
     total: OutcomeRowOut

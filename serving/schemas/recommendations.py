@@ -26,8 +26,8 @@ class Reason(Schema):
     """The part of the score that speaks most for an item."""
 
     kind: Literal["history", "neighbour", "repeat", "popularity", "pin", "boost", "exploration", "fallback"]
-    """The model by the whole history, an item that it often comes next to, an earlier event with it, popularity, or
-    what in the scenario put it there."""
+    """`history`: the model, by the whole history; `neighbour`: it often follows `item_id`; `repeat`: the user had it
+    before; `popularity`; or the rule of the scenario that put it there."""
     item_id: str | None
     """Of a neighbour: one of the user's last items."""
     text: str
@@ -45,7 +45,7 @@ class RecommendedItem(Schema):
     score: float | None
     """Comparable within one answer only; null where the source has no scores."""
     reason: Reason | None = None
-    """In answers that blend the model with counts."""
+    """In answers that blend the model with counts, and under scenarios."""
     propensity: float | None = None
     """Under a scenario: the probability that this item stands at this position, given those before it."""
     contributions: list[Contribution] | None = None
@@ -67,7 +67,7 @@ class RecommendationsOut(Schema):
     """Why this source, for people."""
     model_version: str | None
     user_seq: int | None
-    """The sequence number of the user's newest event that the answer knows."""
+    """The sequence number of the user's newest event that the answer includes."""
     gap_ms: int | None
     """From the newest event to `now`; null without a history."""
     age_ms: int | None
@@ -212,10 +212,12 @@ _QUERY = (
     parameter(
         "record", "boolean", "False: do not remember the answer, so that no outcomes count for it.", default=True
     ),
-    parameter("at", "integer", "Answer as of this time (ms): moves now, not the known events."),
+    parameter("at", "integer", "Answer as if it were this time (ms); all events known now are still used."),
     id_parameter("scenario", "The name of a scenario."),
     parameter("pages", "boolean", "Answer with `next`, the cursor of the next page.", default=False),
-    parameter("next", "string", "The cursor of an earlier answer: its next page. Only `n` and `record` go with it."),
+    parameter(
+        "next", "string", "The cursor of an earlier answer: its next page. Only `n` and `record` may accompany it."
+    ),
 )
 _TAG = "recommendations"
 

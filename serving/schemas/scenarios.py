@@ -24,7 +24,7 @@ class BoostIn(Schema):
 
 
 class PinIn(Schema):
-    """What stands at a position: one item, or the best one that satisfies a filter."""
+    """A fixed item at a position: a given one, or the best one that satisfies a filter."""
 
     position: int
     item_id: str | None = None
@@ -32,7 +32,7 @@ class PinIn(Schema):
 
 
 class DiversityIn(Schema):
-    """How items of one answer differ."""
+    """How much the items of one answer must differ."""
 
     at_most: dict[str, int] | None = None
     """How many items may share a category (`categories`) or a value of an attribute."""
@@ -41,29 +41,29 @@ class DiversityIn(Schema):
 
 
 class ExplorationIn(Schema):
-    """How often a position shows an item drawn from a pool."""
+    """How often a position shows an item that is drawn at random."""
 
     share: float
-    """The probability of each position without a pin."""
+    """The probability that a position without a pin is drawn."""
     pool: int = 100
-    """How many items, the best of the ranking, are in the pool."""
+    """From how many of the best items of the ranking it is drawn."""
     new_share: float = 0.5
-    """The share of draws from new items alone."""
+    """The share of draws from new items instead."""
     new_days: float = 30
-    """Since when an item is new."""
+    """For how many days an item is new."""
     new_items: int | None = None
-    """At least so many items of a page are new, while there are any."""
+    """How many items of a page are new at least, if there are as many."""
 
 
 class ScenarioIn(Schema):
-    """The definition of a scenario; what is left out is as without it."""
+    """The definition of a scenario; a field that is left out changes nothing."""
 
     description: str | None = None
     n: int | None = None
     """How many items, where the request does not say."""
     where: dict[str, Any] | None = None
     max_age_days: float | None = None
-    """Since when items are in the catalogue."""
+    """Only items that came into the catalogue within so many days."""
     seen: Literal["exclude", "include"] | None = None
     boosts: list[BoostIn] = Field(default=[])
     pins: list[PinIn] = Field(default=[])
@@ -98,7 +98,7 @@ class ScenarioRevisionsOut(Schema):
 
 
 class RevertIn(Schema):
-    """The revision to take back to."""
+    """The revision to revert to."""
 
     revision: int = Field(ge=1)
 

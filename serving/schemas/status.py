@@ -81,7 +81,7 @@ class StatusOut(Schema):
 
 
 class Activity(Schema):
-    """Periods as columns of the same length, oldest first. All processes together; latencies within 5%."""
+    """One list per field, with a value for each period, oldest first; of all processes. Latencies are within 5%."""
 
     time: list[int]
     """The end of the period, in milliseconds."""
@@ -92,7 +92,7 @@ class Activity(Schema):
     recommendation_p50_ms: list[float | None]
     recommendation_p99_ms: list[float | None]
     freshness_p50_ms: list[float | None]
-    """From posting events until the next answer knows them; null where none were posted."""
+    """From posting events until the next answer includes them; null where none were posted."""
     freshness_p99_ms: list[float | None]
     waiting_events: list[int]
 

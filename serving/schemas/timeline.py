@@ -1,4 +1,4 @@
-"""What happened in a period: the answer of GET /v1/timeline."""
+"""The timeline of a period: the answer of GET /v1/timeline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class MarkOut(Schema):
 
 
 class TimelineOut(Schema):
-    """Numbers of events in equal steps, of all processes, and what happened meanwhile."""
+    """Numbers of events in equal steps, of all processes, with promotions and alarms."""
 
     now: int
     since: int

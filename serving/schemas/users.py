@@ -32,7 +32,7 @@ class UserOut(Schema):
     newest_event: int | None
     """The time of the newest event in the model's window."""
     interest_shift: UserShiftOut | None
-    """As of the newest test by the monitor, which tests the users of sampled events; null without a shift."""
+    """As of the monitor's last test of this user; it tests users whose events it samples. Null without a shift."""
 
 
 class UserPage(Schema):
@@ -171,7 +171,7 @@ class InterestDrift(Schema):
     detected: bool
     """Whether `score` is above `threshold`."""
     score: float | None
-    """The share of users with a stable interest whose visits look less like a shift; null: too few visits."""
+    """The share of users with stable interests whose visits look less like a shift; null with too few visits."""
     threshold: float
     explanation: str
     """For people."""
@@ -280,7 +280,7 @@ GET_USERS = document(
     tag=_TAG,
     parameters=(
         id_parameter("prefix", "Only ids with this prefix."),
-        id_parameter("after", "`next_after` of the previous page; in the order of ids any id."),
+        id_parameter("after", "`next_after` of the previous page; with `order=id`, any id."),
         parameter(
             "order",
             "string",
