@@ -166,6 +166,10 @@ bench-scale: $(VENV)/.installed-dev ## measure the server at 10,000 to 1,000,000
 	$(BIN)/python -m benchmarks.scale.floor
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
+.PHONY: bench-overload
+bench-overload: $(VENV)/.installed-dev ## send three times the load that the machine carries for an hour (ARGS="--data FOLDER --minutes 60")
+	$(BIN)/python -m benchmarks.endurance.overload $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## measure ingestion, freshness and latency
 	$(BIN)/python -m benchmarks.serving $(ARGS)

@@ -1,0 +1,1 @@
+"""Runs of an hour and more: too much load, and a simulated day of normal load."""

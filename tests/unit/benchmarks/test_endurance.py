@@ -1,0 +1,92 @@
+"""The clients of long runs: what they were told of each event, and which refusals named no time to retry."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.endurance.client import ACKNOWLEDGED, REFUSED, UNANSWERED, LoadedApi, LoadReport
+
+Answer = Callable[[str, dict[str, Any]], bytes | None]  # of a request line and a body; None: the connection ends
+
+
+def reply(status: str, body: object, *headers: str) -> bytes:
+    content = json.dumps(body).encode()
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(content)}", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def report_of(answer: Answer, *, clients: int = 2) -> LoadReport:
+    """What clients report of a server that answers so, after a tenth of a second."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readline():
+            length = 0
+            while (line := await reader.readline()) != b"\r\n":
+                length = int(line.split(b":")[1]) if line.startswith(b"Content-Length") else length
+            body = await reader.readexactly(length)
+            answered = answer(head.decode(), json.loads(body) if body else {})
+            if answered is None:
+                break
+            writer.write(answered)
+        writer.close()
+
+    async def run() -> LoadReport:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            port = server.sockets[0].getsockname()[1]
+            loaded = LoadedApi(port, ["ann"], ["tent"], prefix="load-")
+            while loaded.report.num_sent < 50:
+                await loaded.run(clients=clients, rate=None, seconds=0.1)
+        return loaded.report
+
+    return asyncio.run(run())
+
+
+def test_every_event_has_what_its_client_was_told() -> None:
+    told: dict[str, str] = {}
+
+    def answer(request: str, body: dict[str, Any]) -> bytes | None:
+        if request.startswith("GET"):
+            return reply("200 OK", {})
+        first = int(body["events"][0]["event_id"].removeprefix("load-"))
+        told.update({event["event_id"]: ("stored", "refused", "unanswered")[first % 3] for event in body["events"]})
+        if first % 3 == 0:
+            return reply("200 OK", {"results": [{"status": "accepted"} for _ in body["events"]]})
+        return reply("503 Unavailable", {}, "Retry-After: 1") if first % 3 == 1 else None
+
+    report = report_of(answer)
+    states = {"stored": ACKNOWLEDGED, "refused": REFUSED, "unanswered": UNANSWERED}
+    assert set(told.values()) == states.keys()
+    assert dict(enumerate(report.events)) == {int(name[5:]): states[state] for name, state in told.items()}
+    assert report.statuses["503"] > 0
+    assert report.num_impolite == 0
+
+
+def test_a_refusal_without_a_time_to_retry_is_impolite() -> None:
+    report = report_of(lambda _request, _body: reply("429 Too Many Requests", {}))
+    assert report.num_impolite == report.statuses["429"] == report.num_sent > 0
+
+
+def test_a_server_that_ends_the_connection_is_asked_again_over_another() -> None:
+    def answer(_request: str, body: dict[str, Any]) -> bytes:
+        results = [{"status": "accepted"} for _ in body.get("events", [])]
+        return reply("200 OK", {"results": results}, "Connection: close")
+
+    report = report_of(answer, clients=1)
+    assert set(report.statuses) == {"200"}
+
+
+def test_clients_send_at_their_rate_whatever_the_answers() -> None:
+    async def run() -> LoadReport:
+        server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0)
+        async with server:
+            loaded = LoadedApi(server.sockets[0].getsockname()[1], ["ann"], ["tent"], prefix="load-")
+            await loaded.run(clients=50, rate=500.0, seconds=1.0)
+        return loaded.report
+
+    report = asyncio.run(run())
+    assert 0 < report.num_sent < 700
+    assert report.took_s == []
