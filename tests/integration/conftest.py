@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
-from services.kafka import Broker, KafkaNode, format_storage, kafka_node, shared_broker
-from services.one_per_run import made_once, run_folder
+from services.kafka import Broker, KafkaNode, formatted_storage, kafka_node, shared_broker
+from services.one_per_run import run_folder
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +25,6 @@ def own_broker(kafka_storage: Callable[[], Path]) -> Iterator[KafkaNode]:
 
 
 @pytest.fixture(scope="session")
-def kafka_storage(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """Makes, when first asked, the formatted storage that new brokers begin with."""
-    return partial(made_once, tmp_path_factory, "kafka-storage", format_storage)
+def kafka_storage() -> Callable[[], Path]:
+    """Finds the formatted storage that new brokers begin with; makes it where there is none."""
+    return formatted_storage

@@ -31,7 +31,7 @@ class KafkaCluster:
     """Brokers that can be killed and started one by one; numbered from 1, as Kafka numbers them."""
 
     def __init__(self, folder: Path, storage: Path) -> None:
-        """`storage`: made by `format_storage`; each broker begins with a copy that bears its number."""
+        """`storage`: that of `formatted_storage`; each broker begins with a copy that bears its number."""
         secrets = folder / "secrets"
         self._jvm = f"{SHORT_LIVED_JVM} -XX:SharedArchiveFile={storage / CLASSES}"
         subprocess.run([ROOT / "scripts" / "secrets.sh", secrets], check=True)

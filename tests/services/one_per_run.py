@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pickle
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,13 +24,19 @@ def run_folder(factory: pytest.TempPathFactory) -> Path:
 
 def made_once(factory: pytest.TempPathFactory, name: str, build: Callable[[Path], None]) -> Path:
     """A file or folder that the first test process builds and the others wait for."""
-    folder = run_folder(factory) / name
-    with _locked(folder.with_suffix(".lock")):
-        if not folder.exists():
-            aside = folder.with_suffix(".new")
-            build(aside)
-            aside.rename(folder)
-    return folder
+    return kept(run_folder(factory) / name, build)
+
+
+def kept(path: Path, build: Callable[[Path], None]) -> Path:
+    """A file or folder that is built where it does not exist; one process builds it, others wait."""
+    with _locked(path.with_suffix(".lock")):
+        if not path.exists():
+            unfinished = path.with_suffix(".new")
+            if unfinished.exists():  # of a process that was killed
+                shutil.rmtree(unfinished)
+            build(unfinished)
+            unfinished.rename(path)
+    return path
 
 
 @contextmanager
