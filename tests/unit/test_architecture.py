@@ -1,11 +1,9 @@
-"""The architecture as a test: importing does nothing, modules say what they are, files and functions stay small."""
+"""The architecture as a test: modules say what they are, import in no circles, and files and functions stay small."""
 
 from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from collections.abc import Mapping, Set
 from functools import cache
 from pathlib import Path
@@ -15,34 +13,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("core", "stream", "model", "index", "storage", "serving", "tidewise")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-MIGRATIONS = ROOT / "storage" / "migrations"
-MODULES = [path for path in FILES if MIGRATIONS not in path.parents and path.name != "__main__.py"]
 BENCHMARKS = sorted(path for folder in ("benchmarks", "scripts") for path in (ROOT / folder).rglob("*.py"))
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
-
-BOMBS = """
-import socket, sys, threading
-
-def bomb(*args, **named):
-    raise RuntimeError("an import must not do this")
-
-class NoSockets(socket.socket):
-    connect = connect_ex = bind = listen = bomb
-
-socket.socket = NoSockets
-threading.Thread.start = bomb
-threads = threading.active_count()
-import sqlalchemy
-sqlalchemy.create_engine = bomb
-import importlib
-for name in sys.argv[1:]:
-    try:
-        importlib.import_module(name)
-    except Exception as error:
-        sys.exit(f"import {name}: {error!r}")
-assert threading.active_count() == threads, threading.enumerate()
-"""
 
 
 def name_of(path: Path) -> str:
@@ -56,12 +29,6 @@ def module_of(path: Path) -> str:
 @cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
-
-
-def test_imports_open_no_socket_and_start_no_thread_or_engine() -> None:
-    command = [sys.executable, "-c", BOMBS, *map(module_of, MODULES)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
-    assert done.returncode == 0, done.stderr
 
 
 def test_every_module_has_a_docstring_whose_first_paragraph_is_a_sentence() -> None:
