@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing.util
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ import hypothesis
 import pytest
 from services import postgres
 from services.databases import Database, missing
-from services.forked_process import RealPopen, forked_children, server_name
+from services.forked_process import RealPopen, forked_children, real_spawn, server_name
 from services.migrated import copied_tables, migrate_new
 from services.one_per_run import made_once, run_folder
 
@@ -101,8 +102,9 @@ def real_migrations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def real_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands of ours start as a user's do, in an interpreter of their own."""
+    """Commands and processes of ours start as a user's do, in an interpreter of their own."""
     monkeypatch.setattr(subprocess, "Popen", RealPopen)
+    monkeypatch.setattr(multiprocessing.util, "spawnv_passfds", real_spawn)
 
 
 @pytest.fixture(scope="session")

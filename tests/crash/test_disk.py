@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from oracle import Snapshot, assert_consistent, event_key
+from services import without_override
 from services.disks import CannotMount, Disk, LimitedFiles, tiny_disk
 from services.small_shop import WINDOW_SIZE, WINDOW_STEP
 from services.up_process import UpProcess, up
@@ -83,28 +83,18 @@ def assert_stored(folder: Path, event_ids: list[str]) -> None:
     assert_consistent(snapshot, size=WINDOW_SIZE, step=WINDOW_STEP)
 
 
-@pytest.fixture
-def without_override() -> list[str]:
-    """A command prefix that makes file modes apply to root too."""
-    if os.geteuid():
-        return []
-    if not shutil.which("setpriv"):
-        pytest.skip("root ignores file modes, and setpriv is missing")
-    return ["setpriv", "--bounding-set=-dac_override"]
-
-
-def test_a_read_only_database_is_an_error_at_startup(shop: Path, without_override: list[str]) -> None:
+def test_a_read_only_database_is_an_error_at_startup(shop: Path) -> None:
     (shop / "tidewise.db").chmod(0o444)
-    server = UpProcess(shop, prefix=without_override)
+    server = UpProcess(shop, program=[without_override.__file__])
     server.start()
     assert server.wait(timeout_s=60) == 1, server.log
     assert "error: SQLite: the database is read-only; check the owner and mode" in server.log
     assert "Traceback" not in server.log
 
 
-def test_a_read_only_data_folder_is_an_error_at_startup(shop: Path, without_override: list[str]) -> None:
+def test_a_read_only_data_folder_is_an_error_at_startup(shop: Path) -> None:
     shop.chmod(0o555)
-    server = UpProcess(shop, prefix=without_override)
+    server = UpProcess(shop, program=[without_override.__file__])
     server.start()
     assert server.wait(timeout_s=60) == 2, server.log
     assert f"error: data.folder: wanted a folder to write to, got {shop} (Permission denied)" in server.log

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from services.fork_client import ForkServerClient
 from services.forked_process import server_name
+
+from core.errors import NotReady
 
 SCRIPT = """
 import json, os, signal, sys, time
@@ -53,6 +57,37 @@ def test_a_child_dies_of_a_signal(script: list[str], number: signal.Signals) -> 
             child.wait(0.01)
         child.send_signal(number)
         assert child.wait(10) == -number
+
+
+def test_a_child_may_have_a_session_of_its_own(script: list[str]) -> None:
+    code = "import os; print(os.getpid() == os.getsid(0))"
+    command = [*script[:2], "-c", code]
+    assert [
+        subprocess.run(command, capture_output=True, text=True, start_new_session=wanted).stdout.strip()
+        for wanted in (True, False)
+    ] == ["True", "False"]
+
+
+def test_a_spawned_child_has_its_arguments_pipes_and_exit_code() -> None:
+    context = multiprocessing.get_context("spawn")
+    receiving, sending = context.Pipe(duplex=False)
+    child = context.Process(target=sending.send, args=(NotReady("sent by a child"),))
+    child.start()
+    assert str(receiving.recv()) == "sent by a child"
+    child.join(20)
+    failing = context.Process(target=sys.exit, args=(3,))
+    failing.start()
+    failing.join(20)
+    assert (child.exitcode, failing.exitcode) == (0, 3)
+
+
+def test_a_spawned_child_dies_of_a_signal() -> None:
+    child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    child.start()
+    assert child.exitcode is None
+    child.kill()
+    child.join(20)
+    assert child.exitcode == -signal.SIGKILL
 
 
 def test_a_child_ends_with_the_process_that_asked_for_it(

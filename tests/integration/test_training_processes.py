@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,11 +106,20 @@ class TestTwoProcesses:
             assert np.allclose(resumed.model.state_dict()[name], tensor, rtol=1e-4, atol=1e-6), name
 
 
-def test_a_killed_process_ends_the_training_and_is_named(shop: Catalogue, events: EventColumns) -> None:
+def test_a_killed_process_ends_the_training_and_is_named(
+    shop: Catalogue, events: EventColumns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*arguments: Any, popen: Any = subprocess.Popen, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
     def kill_other(step: TrainingProgress) -> None:
         if step.step == 2:
-            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text(encoding="ascii").split()
-            os.kill(int(children[-1]), signal.SIGKILL)
+            started[-1].kill()
+
+    monkeypatch.setattr(subprocess, "Popen", start)
 
     lost = pytest.raises(TrainingProcessLost, match="process 1 of 0 to 1 was killed by signal 9")
     with lost, training_processes(2) as group:

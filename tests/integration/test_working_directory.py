@@ -61,6 +61,7 @@ def test_learning_child_ignores_modules_in_the_working_directory(data: Path) -> 
     assert (learning.num_started, learning.num_failed) == (1, 0)
 
 
+@pytest.mark.usefixtures("real_start")
 def test_encoder_process_ignores_modules_in_the_working_directory(tmp_path: Path) -> None:
     encoder = EncoderProcess(settings_in(tmp_path / "data"))
     try:

@@ -25,6 +25,7 @@ def main() -> None:
     measured.save()
     with Path(os.devnull).open("w") as nothing, redirect_stdout(nothing):
         pytest.main(["--collect-only", "--quiet", "-p", "no:cacheprovider"])
+    import_module("torch.distributed.tensor")  # as `torch.testing` does when first used, which each process would do
     end(serve())
 
 

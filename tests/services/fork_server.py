@@ -1,14 +1,14 @@
 """Runs Python commands in forks of one process that has imported the product: 0.1 s of CPU a start, not 4 s.
 
-Run as `python -P fork_server.py NAME` with a listening socket as standard input. A connection asks for one command: its
-arguments, environment and folder as JSON, its standard streams as file descriptors. It is told the process id, then the
-exit status. A command whose connection closes is terminated, and without connections the server ends, so nothing
-outlives the tests.
+Run as `python -P fork_server.py NAME` with a listening socket as standard input. A connection asks for one command: a
+`Command` as JSON, with the file descriptors that it inherits. It is told the process id, then the exit status. A
+command whose connection closes is terminated, and without connections the server ends, so nothing outlives the tests.
 """
 
 from __future__ import annotations
 
 import atexit
+import fcntl
 import gc
 import json
 import os
@@ -16,7 +16,6 @@ import runpy
 import selectors
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable
@@ -25,8 +24,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import NoReturn
 
-from services.fork_client import ForkServerClient
-from services.forked_process import popen_class
+from services.forked_process import forked_children
 
 # What the commands import when they need it.
 PRELOADED = (
@@ -56,18 +54,29 @@ PRELOADED = (
     "uvicorn.protocols.http.httptools_impl",
 )
 MESSAGE_BYTES = 2**17
+MAX_FILES = 32
+FREE = 512  # descriptors from here on are nobody's
 
 
 @dataclass(frozen=True)
 class Command:
-    """What a child runs: a command line of Python without its first two words, an environment and a folder."""
+    """What a child runs: a command line of Python without its first two words, an environment and a folder.
+
+    `files`: the numbers of the file descriptors that it inherits. `blocked`: signals.
+    """
 
     arguments: list[str]
     environment: dict[str, str]
     folder: str
+    files: tuple[int, ...] = (0, 1, 2)
+    in_new_session: bool = False
+    blocked: tuple[int, ...] = ()
 
     def run(self) -> None:
         """Run it as the interpreter would: `-m MODULE`, `-c PROGRAM` or `FILE`, and arguments."""
+        if self.in_new_session:
+            os.setsid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, self.blocked)
         os.chdir(self.folder)
         os.environ.clear()
         os.environ.update(self.environment)
@@ -109,9 +118,9 @@ class ForkServer:
 
     def _read(self, connection: socket.socket) -> Command | None:
         try:
-            message, streams, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, 3)
+            message, files, _, _ = socket.recv_fds(connection, MESSAGE_BYTES, MAX_FILES)
         except ConnectionResetError:  # closed with an exit status unread
-            message, streams = b"", []
+            message, files = b"", []
         if not message:
             if connection in self._children:
                 os.kill(self._children[connection], signal.SIGTERM)
@@ -121,14 +130,18 @@ class ForkServer:
             return None
         if pid := os.fork():
             self._watch(connection, pid)
-            for stream in streams:
-                os.close(stream)
+            for file in files:
+                os.close(file)
             return None
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-            os.close(stream)
+        aside = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, FREE) for file in files]
+        for file in files:
+            os.close(file)
         self._close()
-        return Command(**json.loads(message))
+        command = Command(**json.loads(message))
+        for number, file in zip(command.files, aside, strict=True):
+            os.dup2(file, number)
+            os.close(file)
+        return command
 
     def _close(self) -> None:
         """Close what belongs to the server alone."""
@@ -162,8 +175,8 @@ def main() -> None:
     for name in PRELOADED:
         import_module(name)
     run = serve()
-    subprocess.Popen = popen_class(ForkServerClient(sys.argv[1]))  # type: ignore[misc]  # its children are forked too
-    end(run)
+    with forked_children(sys.argv[1]):  # its children are forked too
+        end(run)
 
 
 def serve() -> Callable[[], None]:

@@ -1,17 +1,19 @@
-"""`subprocess.Popen` whose Python commands run in forks of one process per test run (`services.fork_server`).
+"""`subprocess` and `multiprocessing` whose Python commands run in forks of one process (`services.fork_server`).
 
 The children are processes of their own, with ids, signals and exit statuses; only their imports are shared. Other
-commands, and those that want more than streams, an environment and a folder, start as ever.
+commands, and those that want more than files, an environment, a folder and a session, start as ever.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing.util
 import os
 import select
+import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, AnyStr
@@ -21,6 +23,8 @@ from services.fork_client import INTERPRETER, NAME, ForkServerClient
 from services.one_per_run import run_folder
 
 RealPopen = subprocess.Popen
+real_spawn, real_waitpid = multiprocessing.util.spawnv_passfds, os.waitpid
+SPAWNED = "from multiprocessing.spawn import"
 
 
 def popen_class(client: ForkServerClient) -> type[subprocess.Popen[Any]]:
@@ -31,7 +35,8 @@ def popen_class(client: ForkServerClient) -> type[subprocess.Popen[Any]]:
 
         def _execute_child(self, *options: Any) -> None:  # the one method of CPython's that starts a process
             arguments, executable, preexec, _, passed, folder, environment, _, _, shell, *streams = options[:16]
-            special = [executable, preexec, passed, shell, *(value for value in options[17:] if value != -1)]
+            *ids, in_new_session, group = options[17:]
+            special = [executable, preexec, passed, shell, *(value for value in (*ids, group) if value != -1)]
             if any(special) or not is_forkable(arguments):
                 super()._execute_child(*options)
                 return
@@ -39,6 +44,7 @@ def popen_class(client: ForkServerClient) -> type[subprocess.Popen[Any]]:
                 "arguments": [os.fspath(word) for word in arguments[len(INTERPRETER) :]],
                 "environment": dict(os.environ if environment is None else environment),
                 "folder": os.fspath(folder or Path.cwd()),
+                "in_new_session": in_new_session,
             }
             given = [own if end == -1 else end for own, end in enumerate((streams[0], streams[3], streams[5]))]
             self._connection, self.pid = client.request(json.dumps(command).encode(), given)
@@ -81,11 +87,56 @@ def server_name(factory: pytest.TempPathFactory) -> str:
 
 @contextmanager
 def forked_children(name: str) -> Iterator[None]:
-    """Let `subprocess` start Python commands through the fork server of that name."""
+    """Let `subprocess` and `multiprocessing` start Python commands through the fork server of that name."""
     client = ForkServerClient(name)
-    subprocess.Popen = popen_class(client)  # type: ignore[misc]
-    try:
-        yield
-    finally:
-        subprocess.Popen = RealPopen  # type: ignore[misc]
-        client.close()
+    processes = MultiprocessingChildren(client)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(subprocess, "Popen", popen_class(client))
+        patch.setattr(multiprocessing.util, "spawnv_passfds", processes.spawn)
+        patch.setattr(os, "waitpid", processes.wait)
+        try:
+            yield
+        finally:
+            processes.close()
+            client.close()
+
+
+class MultiprocessingChildren:
+    """The children that `multiprocessing` spawns; it waits for them by `os.waitpid`, as if they were its own."""
+
+    def __init__(self, client: ForkServerClient) -> None:
+        self._client = client
+        self._connections: dict[int, socket.socket] = {}
+
+    def spawn(self, path: bytes, arguments: Sequence[str | bytes], files: Sequence[int]) -> int:
+        """As `multiprocessing.util.spawnv_passfds`."""
+        words = [os.fsdecode(word) for word in arguments]
+        program = words[words.index("-c") :]
+        if not program[1].startswith(SPAWNED):
+            return real_spawn(path, arguments, files)
+        inherited = [0, 1, 2, *sorted(set(map(int, files)))]
+        command = {
+            "arguments": program,
+            "environment": dict(os.environ),
+            "folder": os.fspath(Path.cwd()),
+            "files": inherited,
+            "blocked": list(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        }
+        connection, pid = self._client.request(json.dumps(command).encode(), inherited)
+        self._connections[pid] = connection
+        return pid
+
+    def wait(self, pid: int, options: int) -> tuple[int, int]:
+        """As `os.waitpid`."""
+        connection = self._connections.get(pid)
+        if connection is None:
+            return real_waitpid(pid, options)
+        if options & os.WNOHANG and not select.select([connection], [], [], 0)[0]:
+            return 0, 0
+        with self._connections.pop(pid):
+            return pid, int.from_bytes(connection.recv(4))
+
+    def close(self) -> None:
+        """Have those end that nobody waited for."""
+        for connection in self._connections.values():
+            connection.close()

@@ -23,10 +23,12 @@ T = TypeVar("T")
 class UpProcess:
     """One server at a time on one data folder; each start takes a free port and has its own log."""
 
-    def __init__(self, folder: Path, *, options: Sequence[str] = (), prefix: Sequence[str] = ()) -> None:
-        own = [sys.executable, "-P", "-m", "tidewise", "up", "--data", str(folder), "--port", "0", "--no-train"]
+    def __init__(
+        self, folder: Path, *, options: Sequence[str] = (), program: Sequence[str] = ("-m", "tidewise")
+    ) -> None:
+        own = ["up", "--data", str(folder), "--port", "0", "--no-train"]
         own += ["--processes", "1"]  # starts in half the CPU time of the default; `options` may ask for more
-        self._command = [*prefix, *own, *options]
+        self._command = [sys.executable, "-P", *program, *own, *options]
         self._logs = folder.parent
         self._starts = 0
         self._process: subprocess.Popen[bytes] | None = None
