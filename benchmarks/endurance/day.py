@@ -1,0 +1,118 @@
+"""A simulated day of normal load: whether memory, files, or the cost of a request grow with the hours.
+
+    python -m benchmarks.endurance.day --data FOLDER --rate 100 --speed 120
+
+Events carry times of a day that passes faster than the clock, after the newest event of the folder. The server lives
+in the time of its events (the folder was made with `clock.mode=stream`), so that popularity, buckets of drift and
+counts by day pass as in a real day. Told for each quarter of the day: memory, files, CPU per request, latency.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from benchmarks.endurance.client import LoadedApi
+from benchmarks.report import percentiles, publish
+from benchmarks.scale.processes import cpu_s, memory_bytes
+from benchmarks.serving import ids_of
+from core.clock import DAY_MS
+from tidewise.bootstrap import open_system
+from tidewise.processes.children import free_port, running, wait_ready
+from tidewise.settings.schema import DATABASE_NAME, load_settings
+
+QUARTERS = 4
+CLIENTS = 16
+PREFIX = "day-"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """At one moment: memory and files in MB, CPU of all processes in s, and what clients have got."""
+
+    memory_mb: float
+    files_mb: float
+    cpu_s: float
+    num_requests: int
+    num_answers: int
+
+
+class SimulatedDay:
+    """Load whose events' times pass `speed` times as fast as the clock."""
+
+    def __init__(self, data: Path, port: int, server: subprocess.Popen[bytes], *, speed: float) -> None:
+        users, items = ids_of(data)
+        with closing(sqlite3.connect(data / DATABASE_NAME)) as database:
+            [(newest_ms,)] = database.execute("SELECT max(time_ms) FROM interactions")
+        self._data, self._server, self._speed = data, server, speed
+        self._start_ms, self._begin_s = int(newest_ms) + DAY_MS, time.monotonic()
+        self._api = LoadedApi(port, users, items, prefix=PREFIX, event_time_ms=self._now_ms)
+
+    def _now_ms(self) -> int:
+        return self._start_ms + round((time.monotonic() - self._begin_s) * self._speed * 1000)
+
+    async def figures(self, rate: float) -> dict[str, object]:
+        """By quarters of the day."""
+        seconds = DAY_MS / 1000 / self._speed
+        self._begin_s = time.monotonic()
+        load = asyncio.create_task(self._api.run(clients=CLIENTS, rate=rate, seconds=seconds))
+        states = [self._state()]
+        for _ in range(QUARTERS):
+            await asyncio.sleep(seconds / QUARTERS)
+            states.append(await asyncio.to_thread(self._state))
+        await load
+        report, pairs = self._api.report, list(pairwise(states))
+        return {
+            "statuses": dict(report.statuses),
+            "events": len(report.events),
+            "memory, MB": [state.memory_mb for state in states],
+            "files, MB": [state.files_mb for state in states],
+            "CPU of a request with all that runs beside it, ms": [
+                round(1000 * (after.cpu_s - before.cpu_s) / max(1, after.num_requests - before.num_requests), 2)
+                for before, after in pairs
+            ],
+            "latency": [percentiles(report.took_s[before.num_answers : after.num_answers]) for before, after in pairs],
+        }
+
+    def _state(self) -> ServerState:
+        pid, report = self._server.pid, self._api.report
+        num_bytes = sum(path.stat().st_size for path in self._data.rglob("*") if path.is_file())
+        memory_mb, files_mb = round(memory_bytes(pid) / 1e6), round(num_bytes / 1e6)
+        return ServerState(memory_mb, files_mb, cpu_s(pid), report.num_sent, len(report.took_s))
+
+
+def main() -> None:
+    """Measure and publish."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--data", type=Path, required=True, help="a folder made with clock.mode=stream, trained (copied)"
+    )
+    parser.add_argument("--rate", type=float, default=100.0, help="requests per second of the clock")
+    parser.add_argument("--speed", type=float, default=120.0, help="seconds of the day per second of the clock")
+    parser.add_argument("--processes", type=int, default=2)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        data, log, port = Path(name) / "data", Path(name) / "up.log", free_port(0)
+        shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
+        with open_system(load_settings(overrides={"data.folder": str(data)})) as system:
+            if system.settings.clock.mode != "stream":
+                parser.error("wanted a folder made with --set clock.mode=stream, got one that lives by the clock")
+        arguments = ["up", "--data", str(data), "--port", str(port), "--no-train"]
+        with running([*arguments, "--processes", str(options.processes)], log=log) as process:
+            wait_ready(process, f"http://127.0.0.1:{port}", log=log)
+            day = SimulatedDay(data, port, process, speed=options.speed)
+            figures = asyncio.run(day.figures(options.rate))
+    publish(f"a simulated day at {options.rate:g} requests/s, {options.speed:g} times as fast", figures)
+
+
+if __name__ == "__main__":
+    main()
