@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.exceptions import ExceptionMiddleware
+from starlette.types import ASGIApp
 
 from core.background import BackgroundThread
 from core.records.api_keys import Scope
@@ -41,6 +45,7 @@ from serving.runtime.services import Limits, Services
 from serving.schemas.openapi import publish
 
 FREQUENT = ("/v1/users/{user_id:path}/recommendations", "/v1/interactions")
+NO_TELEMETRY: Any = {"tracing": False, "metrics": False, "logs": False}  # of FastAPI, which asks for it at each request
 CORS_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 __all__ = ["Limits", "Services", "create_app"]
@@ -64,6 +69,7 @@ def create_app(services: Services) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
     )
     app.state.services = services
     app.state.engine = engine
@@ -74,19 +80,28 @@ def create_app(services: Services) -> FastAPI:
         app.mount("/sign-in", SignInRoutes(engine, services.sign_in).app())
     add_error_replies(app)
     publish(app)
-    app.router.middleware_stack = DirectRoutes(app.router.middleware_stack, _frequent(app.router))
-    app.add_middleware(BodyBudget, max_bytes=services.limits.max_bodies_bytes)  # middleware runs in reverse order
+    app.middleware_stack = _middleware(app, engine, keys)
+    return app
+
+
+def _middleware(app: FastAPI, engine: Engine, keys: KeyRing | None) -> ASGIApp:
+    """What a request passes, from the last layer to the first.
+
+    FastAPI would put three more in front, for errors that ours answers, telemetry and a limit that is not set.
+    """
+    services = engine.services
+    stack: ASGIApp = ExceptionMiddleware(AsyncExitStackMiddleware(app.router), handlers=app.exception_handlers)
+    stack = DirectRoutes(stack, _frequent(app.router))
+    stack = BodyBudget(stack, max_bytes=services.limits.max_bodies_bytes)
     if keys:
-        app.add_middleware(KeyGuard, keys=keys, has_sign_in=services.sign_in is not None)
+        stack = KeyGuard(stack, keys=keys, has_sign_in=services.sign_in is not None)
         if services.cors_origins:
             origins, headers = list(services.cors_origins), ["Authorization", "X-API-Key"]
-            app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=CORS_METHODS, allow_headers=headers)
+            stack = CORSMiddleware(stack, allow_origins=origins, allow_methods=CORS_METHODS, allow_headers=headers)
     else:
-        app.add_middleware(LocalGuard)
-    app.add_middleware(RawPath)
-    app.add_middleware(UnexpectedErrors)
-    app.add_middleware(MetricsMiddleware, metrics=engine.metrics, activity=engine.activity)
-    return app
+        stack = LocalGuard(stack)
+    stack = UnexpectedErrors(RawPath(stack))
+    return MetricsMiddleware(stack, metrics=engine.metrics, activity=engine.activity)
 
 
 def _frequent(router: APIRouter) -> list[APIRoute]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from core.ports.store import ReadTransaction, Transaction
 from storage.dialects import dialect_of
 from storage.engine import BUSY_TIMEOUT_S, POOL_TIMEOUT_S, open_engine, parse_url
 from storage.migrate import migrate
+from storage.readers import Reader, Readers, SingleQueries
 from storage.repositories.metadata import MetadataRepository
 from storage.session import Session
 from storage.transaction import SqlTransaction
@@ -53,6 +54,8 @@ class SqlStore:
         self._turns = turns
         self._dialect = dialect_of(engine)
         self._secret = b""
+        self._readers = Readers(self._open_reader, self._drop_if_lost)
+        self.is_embedded = engine.dialect.name == "sqlite"
 
     def prepare(self) -> None:
         """Migrate, and read the secret for hashes of erased users; the first time, create it."""
@@ -72,14 +75,21 @@ class SqlStore:
         with turn, self._session(self._dialect.begin_write) as session:
             yield SqlTransaction(session, self._secret)
 
-    @contextmanager
-    def read(self, *, snapshot: bool = True) -> Iterator[ReadTransaction]:
+    def read(self, *, snapshot: bool = True) -> AbstractContextManager[ReadTransaction]:
         """A transaction for reading; never blocked by writers. Without `snapshot`, each query is one round trip."""
-        with self._session(self._dialect.begin_read if snapshot else "") as session:
+        return self._snapshot() if snapshot else SingleQueries(self._readers)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[ReadTransaction]:
+        with self._session(self._dialect.begin_read) as session:
             yield SqlTransaction(session, self._secret)
+
+    def _open_reader(self) -> Reader:
+        return Reader(self._dialect, self._connect(), self._secret)
 
     def close(self) -> None:
         """Close all connections."""
+        self._readers.close()
         self._engine.dispose()
         if self._turns is not None:
             self._turns.close()
@@ -88,13 +98,12 @@ class SqlStore:
     def _session(self, begin: str) -> Iterator[Session]:
         """A session on a pooled connection; the pool rolls back uncommitted changes when the connection is returned.
 
-        `begin`: the statement that begins the transaction; empty for autocommit.
+        `begin`: the statement that begins the transaction.
         """
         connection = self._connect()
         try:
             session = Session(self._dialect, self._dialect.cursor(connection))
-            if begin:
-                session.command(begin)
+            session.command(begin)
             yield session
         except StoreUnavailable as error:
             self._drop_if_lost(connection, error)
@@ -118,4 +127,5 @@ class SqlStore:
         cause = cast(Any, error.__cause__)
         if cause is not None and self._engine.dialect.is_disconnect(cause, connection.dbapi_connection, None):
             connection.invalidate()
+            self._readers.close()
             self._engine.dispose()

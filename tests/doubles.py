@@ -80,6 +80,8 @@ class MemoryTransaction(Transaction):
 class MemoryStore:
     """`core.ports.store.Store` in memory: one writer at a time, readers on immutable snapshots."""
 
+    is_embedded = True
+
     def __init__(self) -> None:
         self._data = Data()
         self._writer = threading.Lock()

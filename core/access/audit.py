@@ -29,6 +29,11 @@ class AuditedStore:
     target: str = ""
     clock: Clock = field(default_factory=WallClock)
 
+    @property
+    def is_embedded(self) -> bool:
+        """As the store."""
+        return self.store.is_embedded
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction with the entry."""

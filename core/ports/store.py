@@ -100,6 +100,11 @@ class Transaction(ReadTransaction, Protocol):
 class Store(Protocol):
     """A database."""
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether this process reads a file itself, so that a small query takes microseconds and waits for nobody."""
+        ...
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A write transaction; rolled back unless committed. Raises `StoreUnavailable`."""
         ...

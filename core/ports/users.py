@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState
+from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState, UserVersion
 
 
 class UserReader(Protocol):
@@ -23,6 +23,10 @@ class UserReader(Protocol):
         `type_codes`: the event types that the snapshot holds. `known`: an earlier one with the same types; returned as
         it is, and its columns are not read, if the user's sequence is still the same.
         """
+        ...
+
+    def version(self, user_id: str) -> tuple[int, UserVersion | None]:
+        """The item revision and the version of a user's state, None if the user is unknown; one small statement."""
         ...
 
     def by_key(self, keys: Sequence[int]) -> list[UserState]:

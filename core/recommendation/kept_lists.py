@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 from core.arrays import BoolArray
 from core.recommendation.requests import RankedList, RecommendationRequest
-from core.recommendation.snapshots.current_items import CurrentItems
 from core.recommendation.snapshots.snapshot import ServingSnapshot
-from core.records.stored import UserState
+from core.records.stored import UserVersion
 
 ENTRY_OVERHEAD_BYTES = 500  # the key and the records
 ITEM_BYTES = 800  # an item with its reason: 500 bytes, measured with tracemalloc; its JSON in `serving`: 300
@@ -35,12 +34,12 @@ class Moment(NamedTuple):
     listed: BoolArray
 
     @classmethod
-    def of(cls, snapshot: ServingSnapshot, items: CurrentItems) -> Moment | None:
+    def of(cls, snapshot: ServingSnapshot, revision: int, now_ms: int) -> Moment | None:
         """The moment of a request to a snapshot; None where items have changed since the snapshot was built."""
-        if items.revision != snapshot.catalogue.revision:
+        if revision != snapshot.catalogue.revision:
             return None
         num_changes = snapshot.counts.num_changes if snapshot.counts else 0
-        return cls(snapshot, num_changes, snapshot.catalogue.listed_at(items.now_ms))
+        return cls(snapshot, num_changes, snapshot.catalogue.listed_at(now_ms))
 
     def is_same(self, other: Moment) -> bool:
         """Whether each user's list is the same at both."""
@@ -49,30 +48,24 @@ class Moment(NamedTuple):
 
 
 class WantedList(NamedTuple):
-    """A user's request. `state`: None for an unknown user; `gap_step`: see `Encoder`, 0 where no model ranks."""
+    """A user's request. `user`: None for an unknown one; `gap_step`: see `Encoder`, 0 where no model ranks."""
 
     user_id: str
     request: RecommendationRequest
-    state: UserState | None
+    user: UserVersion | None
     gap_step: int
 
     def key(self) -> Hashable:
-        """The key in the cache, one for all unknown users; None for a list that is drawn or needs the exact time."""
-        request, scenario = self.request, self.request.scenario
-        if request.at_ms is not None or request.explain or request.pages_of:
-            return None
-        if scenario is not None and (scenario.exploration is not None or scenario.max_age_ms is not None):
-            return None
-        filters = request.category, request.where, tuple(request.exclude), request.exclude_seen
-        return self.user_id if self.state else "", request.n, filters, request.reasons, request.model, scenario
+        """The key in the cache, one for all unknown users; None for a list that is not kept."""
+        return _key(self.user_id if self.user else "", self.request)
 
-    def version(self) -> tuple[int, int, int]:
+    def version(self) -> tuple[UserVersion | None, int]:
         """What the list depends on beside its key and its moment."""
-        return (self.state.key, self.state.seq, self.gap_step) if self.state else (-1, -1, 0)
+        return self.user, self.gap_step
 
 
 class _Entry(NamedTuple):
-    version: tuple[int, int, int]
+    version: tuple[UserVersion | None, int]
     ranked: RankedList
 
 
@@ -88,6 +81,10 @@ class KeptLists:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def may_hold(self, user_id: str, request: RecommendationRequest) -> bool:
+        """Whether a list of this request is kept, of whatever moment."""
+        return any((key := _key(name, request)) is not None and key in self._entries for name in (user_id, ""))
 
     def find(self, moment: Moment | None, wanted: WantedList) -> RankedList | None:
         """The list at this moment; None where it is not kept."""
@@ -115,6 +112,17 @@ class KeptLists:
             self._bytes += _size(new) - (_size(old) if old else 0)
             while self._bytes > self._max_bytes:
                 self._bytes -= _size(self._entries.popitem(last=False)[1])
+
+
+def _key(user_id: str, request: RecommendationRequest) -> Hashable:
+    """None for a list that is drawn or needs the exact time."""
+    scenario = request.scenario
+    if request.at_ms is not None or request.explain or request.pages_of:
+        return None
+    if scenario is not None and (scenario.exploration is not None or scenario.max_age_ms is not None):
+        return None
+    filters = request.category, request.where, tuple(request.exclude), request.exclude_seen
+    return user_id, request.n, filters, request.reasons, request.model, scenario
 
 
 def _size(entry: _Entry) -> int:

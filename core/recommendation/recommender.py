@@ -22,6 +22,7 @@ from core.events.history import EMPTY_HISTORY, EMPTY_WINDOW, History, WindowShap
 from core.events.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.explained_items import explained
+from core.recommendation.kept_answers import KeptAnswers, answer_of, gap_step, pinned
 from core.recommendation.kept_lists import KeptLists, Moment, WantedList
 from core.recommendation.pages import Selected, next_page, select
 from core.recommendation.ranking.choice import by_model, ranker_of, without_model
@@ -42,8 +43,7 @@ from core.recommendation.trends import Trends
 from core.recommendation.user_vectors.user_encoder import UserEncoder
 from core.recommendation.user_vectors.user_snapshots import CurrentUser, UserSnapshots
 from core.recommendation.user_vectors.vector_cache import VectorCache
-from core.records.outcomes import new_recommendation_id
-from core.records.stored import UserState
+from core.records.stored import UserState, UserVersion
 from core.scenarios.pools import RandomSource
 from core.scenarios.slate import DEFAULT_RANDOM
 from core.times import minute_text
@@ -72,13 +72,16 @@ class _UserRequest(NamedTuple):
         return self.state.seq if self.state else None
 
     @property
+    def version(self) -> UserVersion | None:
+        return self.state.version if self.state else None
+
+    @property
     def gap_ms(self) -> int | None:
         return _gap_ms(self.items.now_ms, self.history)
 
     @property
     def gap_step(self) -> int:
-        model, gap_ms = self.snapshot.model, self.gap_ms
-        return 0 if model is None or gap_ms is None else model.encoder.gap_step(gap_ms)
+        return gap_step(self.snapshot, self.gap_ms)
 
 
 class Recommender:
@@ -111,6 +114,7 @@ class Recommender:
         self._shape = shape
         self._users = users
         self._lists = lists
+        self._kept = KeptAnswers(store, lists, snapshots=snapshots, clock=clock)
         self._encoder = UserEncoder(store, cache=vectors, shared=shared)
         self._include_uncatalogued = include_uncatalogued
         self._random = random
@@ -120,6 +124,10 @@ class Recommender:
         """The next items for a user; popular items for a user without a history."""
         [answer] = self.recommend_all([(user_id, request)])
         return answer
+
+    def kept(self, user_id: str, request: RecommendationRequest) -> RecommendationResult | None:
+        """The answer of `recommend` if its list is kept, without any computing; else None."""
+        return self._kept.find(user_id, request)
 
     def recommend_all(self, wanted: Sequence[tuple[str, RecommendationRequest]]) -> list[RecommendationResult]:
         """What `recommend` returns for each user, encoded and scored as one batch; scores may differ by rounding."""
@@ -136,7 +144,7 @@ class Recommender:
 
         With `user_id`: the items that this user would get if these events were appended to the history.
         """
-        snapshot, request = _pinned(self._snapshots(), request)
+        snapshot, request = pinned(self._snapshots(), request)
         now_ms = self._now_ms(request)
         with self._store.read(snapshot=False) as read:
             items, user = self._read_user(read, snapshot, user_id, request, now_ms)
@@ -160,7 +168,7 @@ class Recommender:
             if request.explain:
                 selected = selected._replace(items=explained(items, snapshot, selected.items, history, hidden, now_ms))
         seq = state.seq if state else None
-        return _answer(_ranked_list(items, ranker, selected), request, now_ms, seq=seq, gap_ms=gap_ms)
+        return answer_of(_ranked_list(items, ranker, selected), request, now_ms, seq=seq, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
         """These items ranked for a user; `excluded` of the result says why each of the others cannot be shown."""
@@ -182,7 +190,7 @@ class Recommender:
         own = {item_id: DISLIKED for item_id in snapshot.catalogue.ids_of(disliked)}
         excluded = {item_id: reason or own.get(item_id, NOT_YET_READ) for item_id, reason in reasons.items()}
         answered, seq, gap_ms = _ranked_list(items, ranker, Selected(ranked)), user_request.seq, user_request.gap_ms
-        return _answer(answered, request, now_ms, seq=seq, gap_ms=gap_ms, excluded=excluded)
+        return answer_of(answered, request, now_ms, seq=seq, gap_ms=gap_ms, excluded=excluded)
 
     def next_page(self, rest: RestOfList, n: int, *, user_id: str | None = None) -> RecommendationResult:
         """The next n items of a list, without those that the user has seen or disliked meanwhile."""
@@ -284,12 +292,12 @@ class Recommender:
             items = self._current(read, snapshot, read.items.revision(), now_ms)
             request = self._for_user(read, request, None)
             selected = select(request, items, snapshot, ranker, hidden=NO_KEYS, random=self._random, among=among)
-        return _answer(_ranked_list(items, ranker, selected), request, now_ms)
+        return answer_of(_ranked_list(items, ranker, selected), request, now_ms)
 
     def _user_request(
         self, read: ReadTransaction, serving: ServingSnapshot, user_id: str, request: RecommendationRequest
     ) -> _UserRequest:
-        snapshot, request = _pinned(serving, request)
+        snapshot, request = pinned(serving, request)
         items, user = self._read_user(read, snapshot, user_id, request, self._now_ms(request))
         return _UserRequest(user_id, snapshot, self._for_user(read, request, user_id), items, *_parts(user))
 
@@ -297,8 +305,8 @@ class Recommender:
         self, read: ReadTransaction, serving: ServingSnapshot, requests: Sequence[_UserRequest]
     ) -> list[RankedList]:
         """The list of each request: the kept one where nothing that it depends on has changed, else a new one."""
-        moments = [Moment.of(serving, request.items) for request in requests]
-        wanted = [WantedList(r.user_id, r.request, r.state, r.gap_step) for r in requests]
+        moments = [Moment.of(serving, request.items.revision, request.items.now_ms) for request in requests]
+        wanted = [WantedList(r.user_id, r.request, r.version, r.gap_step) for r in requests]
         kept = [self._lists.find(moment, a_list) for moment, a_list in zip(moments, wanted, strict=True)]
         lists = {index: ranked for index, ranked in enumerate(kept) if ranked is not None}
         new = [index for index in range(len(requests)) if index not in lists]
@@ -340,12 +348,6 @@ class Recommender:
         return self._clock.now_ms() if request.at_ms is None else request.at_ms
 
 
-def _pinned(snapshot: ServingSnapshot, request: RecommendationRequest) -> tuple[ServingSnapshot, RecommendationRequest]:
-    """The snapshot with the request's model; if that was just unloaded, the champion's, and no experiment's request."""
-    pinned = snapshot.of(request.model)
-    return (snapshot, replace(request, arm="", model="")) if pinned is None else (pinned, request)
-
-
 def _parts(user: CurrentUser | None) -> tuple[UserState | None, IntArray]:
     """The state of a user, and the keys of the items that the user's events rule out."""
     return (None, NO_KEYS) if user is None else (user.state, user.hidden)
@@ -370,25 +372,4 @@ def _ranked_list(items: CurrentItems, ranker: Ranker, selected: Selected) -> Ran
 
 def _user_answer(user_request: _UserRequest, ranked: RankedList) -> RecommendationResult:
     request, now_ms = user_request.request, user_request.items.now_ms
-    return _answer(ranked, request, now_ms, seq=user_request.seq, gap_ms=user_request.gap_ms)
-
-
-def _answer(
-    ranked: RankedList,
-    request: RecommendationRequest,
-    now_ms: int,
-    *,
-    seq: int | None = None,
-    gap_ms: int | None = None,
-    excluded: Mapping[str, str] | None = None,
-) -> RecommendationResult:
-    return RecommendationResult(
-        new_recommendation_id(now_ms),
-        ranked,
-        now_ms,
-        seq,
-        gap_ms,
-        excluded or {},
-        scenario=request.scenario.name if request.scenario else "",
-        arm=request.arm,
-    )
+    return answer_of(ranked, request, now_ms, seq=user_request.seq, gap_ms=user_request.gap_ms)

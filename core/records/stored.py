@@ -14,6 +14,14 @@ from core.catalogue.items import Item
 from core.events.history import EMPTY_WINDOW, Window
 
 
+class UserVersion(NamedTuple):
+    """What tells one state of a user from another. `newest_ms`: of the window's newest event; None without one."""
+
+    key: int
+    seq: int
+    newest_ms: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class UserState:
     """A stored user: integer key, sequence number of the newest event, window.
@@ -25,6 +33,11 @@ class UserState:
     seq: int = 0
     window: Window = EMPTY_WINDOW
     erased_ms: int | None = None
+
+    @property
+    def version(self) -> UserVersion:
+        """Of this state."""
+        return UserVersion(self.key, self.seq, self.window.last_time_ms)
 
 
 class UserShift(NamedTuple):

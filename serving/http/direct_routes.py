@@ -7,7 +7,10 @@ from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from serving.http.replies import error_reply
 
 
 class DirectRoutes:
@@ -26,7 +29,12 @@ class DirectRoutes:
         if route is None:
             return await self._router(scope, receive, send)
         endpoint: Any = route.endpoint
-        await (await endpoint(Request(scope, receive)))(scope, receive, send)
+        request = Request(scope, receive)
+        try:
+            reply: Response = await endpoint(request)
+        except Exception as error:
+            reply = await error_reply(request, error)
+        await reply(scope, receive, send)
 
     def _matching(self, scope: Scope) -> APIRoute | None:
         """The route of a request, which is put into the scope as the router would."""

@@ -48,6 +48,20 @@ class HTTPError(Exception):
 ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
+_RAW_ALWAYS = [(name.lower().encode(), value.encode()) for name, value in ALWAYS.items()]
+_RAW_TYPE = (b"content-type", b"application/json")
+
+
+class JsonReply(Response):
+    """JSON with the headers that every answer has, which are encoded once."""
+
+    def __init__(self, body: bytes) -> None:
+        self.status_code = 200
+        self.background = None
+        self.body = body
+        self.raw_headers = [*_RAW_ALWAYS, (b"content-length", b"%d" % len(body)), _RAW_TYPE]
+
+
 def json_reply(content: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Content as JSON."""
     return encoded_reply(orjson.dumps(content), status=status, headers=headers)
@@ -55,6 +69,8 @@ def json_reply(content: object, *, status: int = 200, headers: Mapping[str, str]
 
 def encoded_reply(body: bytes, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON that is encoded already."""
+    if status == 200 and headers is None:
+        return JsonReply(body)
     return Response(body, status, {**ALWAYS, **headers} if headers else ALWAYS, "application/json")
 
 
@@ -96,6 +112,15 @@ def add_error_replies(app: FastAPI) -> None:
     app.add_exception_handler(HTTPError, _on_request_error)
     app.add_exception_handler(HTTPException, _on_http_error)
     app.add_exception_handler(RequestValidationError, _on_http_error)
+
+
+async def error_reply(request: Request, error: Exception) -> Response:
+    """The answer to an error of an endpoint; raises it again where it is unexpected."""
+    if isinstance(error, TidewiseError):
+        return await _on_domain_error(request, error)
+    if isinstance(error, HTTPError):
+        return await _on_request_error(request, error)
+    raise error
 
 
 async def _on_domain_error(request: Request, error: Exception) -> Response:

@@ -28,6 +28,7 @@ from serving.runtime.engine import Engine
 from serving.schemas import recommendations as schemas
 
 MAX_USERS = 100  # of one request, which occupies one reader thread
+MAX_QUERIES, MAX_QUERY = 1_000, 200  # query strings whose requests are kept, and bytes of each
 SESSION_FIELDS = tuple(schemas.SessionIn.model_fields)
 MODEL_LISTS = ("", "rank", "similar")  # kinds of lists that a model ranks if there is one; "": next items
 SESSION_EVENT_FIELDS = tuple(schemas.SessionEventIn.model_fields)
@@ -35,13 +36,18 @@ RANK_FIELDS = tuple(schemas.RankIn.model_fields)
 
 
 class RecommendationRoutes:
-    """Queries and the encoding of their answers to JSON run on a reader thread."""
+    """Queries and the encoding of their answers to JSON run on a reader thread.
+
+    A user's list that is kept is answered by the event loop itself where the database is embedded: handing it to a
+    thread and back would take longer.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
         self._recommender = engine.services.recommender
         self._items: WeakKeyDictionary[RankedList, bytes] = WeakKeyDictionary()
+        self._plain: dict[bytes, RecommendationRequest] = {}  # of query strings that name nothing which may change
 
     def register(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -59,7 +65,12 @@ class RecommendationRoutes:
     async def recommend(self, request: Request) -> Response:
         """The next items for a user."""
         user_id = path_id(request, "user_id")
-        return await self._list(request, lambda wanted: self._recommender.recommend(user_id, wanted), user_id=user_id)
+        return await self._list(
+            request,
+            lambda wanted: self._recommender.recommend(user_id, wanted),
+            at_once=lambda wanted: self._recommender.kept(user_id, wanted),
+            user_id=user_id,
+        )
 
     async def recommend_session(self, request: Request) -> Response:
         """The next items for a session given in the body: anonymous, or as if it were a user's next events.
@@ -141,21 +152,40 @@ class RecommendationRoutes:
         request: Request,
         query: Callable[[RecommendationRequest], RecommendationResult],
         *,
+        at_once: Callable[[RecommendationRequest], RecommendationResult | None] | None = None,
         list_name: str = "",
         **about: str,
     ) -> Response:
-        """The answer to a query string: the first page of a list, or the next one."""
+        """The answer to a query string: the first page of a list, or the next one.
+
+        `at_once`: a query without waiting, which may have no answer.
+        """
         if "next" not in request.query_params:
-            assigned = None if list_name else about.get("user_id")
-            wanted = await self._engine.with_newest_definitions(
-                lambda: read_recommendation_query(request, self._services, user_id=assigned)
-            )
+            wanted = await self._wanted(request, None if list_name else about.get("user_id"))
+            if at_once and self._services.store.is_embedded and (answer := at_once(wanted)):
+                return encoded_reply(orjson.dumps(self._content(answer, wanted, list_name=list_name, **about)))
             return await self._reply(lambda: query(wanted), wanted, list_name=list_name, **about)
         rest, wanted = read_next_page(request, self._services)
         user_id = about.get("user_id")
         return await self._reply(
             lambda: self._recommender.next_page(rest, wanted.n, user_id=user_id), wanted, list_name=list_name, **about
         )
+
+    async def _wanted(self, request: Request, user_id: str | None) -> RecommendationRequest:
+        """The request of a query string; `user_id`: whom an experiment may assign to an arm."""
+        query: bytes = request.scope["query_string"]
+        plain = None if self._services.experiments.all() else self._plain.get(query)
+        if plain is not None:
+            check_scenario(request, None)
+            return plain
+        wanted = await self._engine.with_newest_definitions(
+            lambda: read_recommendation_query(request, self._services, user_id=user_id)
+        )
+        if wanted.scenario is None and not (wanted.arm or wanted.where or wanted.pages_of or len(query) > MAX_QUERY):
+            if len(self._plain) >= MAX_QUERIES:
+                self._plain.clear()
+            self._plain[query] = wanted
+        return wanted
 
     def _session(self, raw: object) -> list[SessionEvent]:
         """The events of a session; one without a time happened now."""

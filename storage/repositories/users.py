@@ -25,7 +25,7 @@ from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import StoreConflict
 from core.events.history import Window
-from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState
+from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState, UserVersion
 from storage.codec import pack_history, unpack_history, user_hash
 from storage.dialects import Dialect, Row
 from storage.repositories.dead_letters import DeadLetterRepository
@@ -69,6 +69,13 @@ def _snapshot(dialect: Dialect) -> CompilerElement:
     events = select(collected).where(*requested).scalar_subquery()
     new = (case((changed, users.c.window)).label("new_window"), case((changed, events)).label("events"))
     columns = (revision.c.revision, new[1], users.c.key, users.c.seq, users.c.num_events, new[0], users.c.erased_ms)
+    return select(*columns).select_from(revision.outerjoin(users, users.c.key == _owner_key()))
+
+
+def _version(dialect: Dialect) -> CompilerElement:
+    """One row, also for an unknown user."""
+    revision = select(current_revision().label("revision")).subquery()
+    columns = (revision.c.revision, users.c.key, users.c.seq, users.c.newest_ms)
     return select(*columns).select_from(revision.outerjoin(users, users.c.key == _owner_key()))
 
 
@@ -238,6 +245,11 @@ class UserRepository:
             return revision or 0, known
         item_types = np.stack(np.divmod(self._session.integers_of(events), MAX_TYPES), axis=1)
         return revision or 0, UserSnapshot(_state(tuple(state)), item_types)
+
+    def version(self, user_id: str) -> tuple[int, UserVersion | None]:
+        """The item revision and the version of a user's state, None if the user is unknown."""
+        [(revision, key, *rest)] = self._session.rows(_version, user_id=user_id)
+        return revision or 0, None if key is None else UserVersion(key, *rest)
 
     def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
         """Users in ascending id after `after` whose id begins with `prefix`."""

@@ -212,6 +212,32 @@ def test_an_unknown_user_has_no_snapshot(store: Store) -> None:
         assert read.users.snapshot("ann", type_codes=[1]) == (0, None)
 
 
+def test_the_version_of_a_user_is_that_of_the_state(store: Store) -> None:
+    had(store, "ann", 9, 5, seq=3)
+    had(store, "bob", seq=0)
+    with store.transaction() as tx:
+        revision = tx.items.save([Item("tea")], now_ms=1)
+        tx.commit()
+    with store.read(snapshot=False) as read:
+        for user_id, newest_ms in (("ann", 1), ("bob", None)):
+            state = read.users.find(user_id)
+            assert state is not None
+            assert read.users.version(user_id) == (revision, (state.key, state.seq, newest_ms))
+            assert state.version == (state.key, state.seq, newest_ms)
+        assert read.users.version("nobody") == (revision, None)
+
+
+def test_a_merged_user_has_the_version_of_the_other_one(store: Store) -> None:
+    had(store, "guest", 9)
+    had(store, "ann", 5, seq=2)
+    with store.transaction() as tx:
+        states = tx.users.lock(["guest", "ann"])
+        tx.users.merge(states["guest"], states["ann"])
+        tx.commit()
+    with store.read() as read:
+        assert read.users.version("guest") == read.users.version("ann")
+
+
 def test_a_known_snapshot_is_returned_until_the_sequence_rises(store: Store) -> None:
     had(store, "ann", 9)
     with store.read() as read:

@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, event, inspect
 from core.catalogue.items import Item
 from core.errors import InvalidSettings, StoreError, StoreMismatch, StoreUnavailable
 from core.ingestion.verify import verify
+from core.records.stored import UserState
 from storage import SqlStore, engine, open_store
 from storage.migrate import HEAD, MIGRATIONS
 from storage.tables import metadata
@@ -203,17 +204,22 @@ def own_server() -> Iterator[PostgresServer]:
 
 
 @pytest.mark.slow
-def test_postgresql_is_used_again_after_an_outage(own_server: PostgresServer) -> None:
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_postgresql_is_used_again_after_an_outage(own_server: PostgresServer, *, snapshot: bool) -> None:
+    def find_ann(store: SqlStore) -> UserState | None:
+        with store.read(snapshot=snapshot) as read:
+            return read.users.find("ann")
+
     with closing(open_store(own_server.url)) as store:
         with store.transaction() as tx:
             tx.users.lock(["ann"])
             tx.commit()
+        assert find_ann(store) is not None
         own_server.stop()
         for _ in range(2):
             with pytest.raises(
                 StoreUnavailable, match=r"PostgreSQL: .*(check that the server runs|stopping or starting)"
             ):
-                store.read().__enter__()
+                find_ann(store)
         own_server.start()
-        with store.read() as read:
-            assert read.users.find("ann") is not None
+        assert find_ann(store) is not None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from core.events.history import EMPTY_WINDOW
-from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState
+from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState, UserVersion
 from memory_store.data import MemoryRepository, user_hash
 from memory_store.events import MemoryEvents
 
@@ -32,6 +32,10 @@ class MemoryUsers(MemoryRepository):
             return self.data.revision, known
         item_types = MemoryEvents(self.data).item_types(state.key, type_codes=type_codes)
         return self.data.revision, UserSnapshot(state, item_types)
+
+    def version(self, user_id: str) -> tuple[int, UserVersion | None]:
+        state = self.find(user_id)
+        return self.data.revision, None if state is None else state.version
 
     def by_key(self, keys: Sequence[int]) -> list[UserState]:
         return sorted((s for s in self.data.users.values() if s.key in set(keys)), key=lambda state: state.key)

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from domain_doubles import NOW_MS
+from domain_doubles import NOW_MS, ReadSpyingStore
 from domain_shop import ALL, Shop
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.blending.blend import Blend
 from core.catalogue.availability import Availability
+from core.catalogue.filters import filter_in
 from core.catalogue.items import Item
 from core.recommendation.kept_lists import ENTRY_OVERHEAD_BYTES, ITEM_BYTES, KeptLists
 from core.recommendation.recommender import Recommender
-from core.recommendation.requests import RecommendationRequest, ScoredItem
+from core.recommendation.requests import RecommendationRequest, RecommendationResult, ScoredItem
 from core.scenarios.scenario import Exploration, Scenario
 
 BLEND = Blend(encoder=0.1, forward=1.0, backward=0.5, recent=0.2, lasting=0.1, events=-0.3)
@@ -35,6 +36,12 @@ def shop() -> Shop:
 
 def ask(opened: Shop, request: RecommendationRequest = ALL, user_id: str = "ann") -> tuple[ScoredItem, ...]:
     return opened.recommender.recommend(user_id, request).items
+
+
+def said(answer: RecommendationResult) -> tuple[object, ...]:
+    """All of an answer but its id."""
+    of_list = (answer.items, answer.source, answer.reason, answer.model_version)
+    return (*of_list, answer.now_ms, answer.user_seq, answer.gap_ms, answer.scenario, answer.arm)
 
 
 def without_keeping(opened: Shop) -> Recommender:
@@ -124,6 +131,49 @@ def test_the_least_recently_asked_lists_make_room() -> None:
     assert recommender.recommend("bob", ALL).items is not kept[1]
 
 
+def test_a_kept_answer_is_the_one_of_a_computed_list() -> None:
+    opened = shop()
+    recommender = opened.recommender
+    for user_id in ("ann", "nobody"):
+        assert recommender.kept(user_id, ALL) is None
+        first = recommender.recommend(user_id, ALL)
+        kept = recommender.kept(user_id, ALL)
+        assert kept is not None
+        assert kept.ranked is first.ranked
+        assert said(kept) == said(first)
+        assert kept.recommendation_id != first.recommendation_id
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_after_a_change_no_answer_is_kept(change: Callable[[Shop], object]) -> None:
+    opened = shop()
+    ask(opened)
+    change(opened)
+    opened.snapshots.refresh()
+    assert opened.recommender.kept("ann", ALL) is None
+
+
+def test_an_event_or_item_change_is_noticed_before_the_next_refresh() -> None:
+    for change in (lambda opened: opened.had("c", 20), lambda opened: opened.catalogue(Item("e", hidden=True))):
+        opened = shop()
+        ask(opened)
+        change(opened)
+        assert opened.recommender.kept("ann", ALL) is None
+
+
+def test_a_kept_answer_reads_no_more_than_a_version() -> None:
+    store = ReadSpyingStore()
+    opened = Shop(store=store)
+    opened.had("b")
+    assert store.reads_of(lambda: opened.recommender.kept("ann", ALL)) == []
+    ask(opened)
+    assert store.reads_of(lambda: opened.recommender.kept("ann", ALL)) == ["users.version"]
+    of_the_user = replace(ALL, where=filter_in(["user.country:de"]))
+    for request in (of_the_user, replace(ALL, explain=True)):
+        ask(opened, request)
+        assert store.reads_of(lambda request=request: opened.recommender.kept("ann", request)) == []  # type: ignore[misc]
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("event"), st.sampled_from(["ann", "bob", "cy"]), st.sampled_from("abcdef")),
@@ -150,4 +200,7 @@ def test_a_kept_list_is_the_one_that_would_be_computed_again(steps: list[tuple[s
             opened.snapshots.refresh()
         for user_id in ("ann", "bob", "nobody"):
             for request in (ALL, RecommendationRequest(n=3)):
-                assert ask(opened, request, user_id) == computing.recommend(user_id, request).items
+                kept = opened.recommender.kept(user_id, request)
+                computed = computing.recommend(user_id, request)
+                for answer in (kept or computed, opened.recommender.recommend(user_id, request)):
+                    assert said(answer) == said(computed)
