@@ -7,9 +7,12 @@ from io import StringIO
 from itertools import islice
 
 from core.imports.rows import BadLine, DamagedFile, raw_bytes
+from storage.files.duck import Unreadable
 from storage.files.unpacking import DAMAGES
 
 MAX_LINE_CHARS = 1 << 20  # longer lines are cut and become bad lines
+MAX_ROW_LINES = 1_000  # of one row whose quoted values have line breaks; its characters are limited as those of a line
+MAX_TAKEN_CHARS = 1 << 22  # of lines that are taken together: split into many short values they take 20 times that
 
 
 class Lines:
@@ -40,16 +43,36 @@ class Lines:
         return text
 
     def take(self, num: int) -> list[str]:
-        """The next lines, at most `num`, without noting them; fewer at the end, before a damage, or if put back."""
+        """The next lines without noting them: `num`, or fewer: long ones, at the end, before a damage, if put back."""
         if self._pushed_back:
             return []
         texts: list[str] = []
+        num_chars = 0
         try:
-            texts.extend(islice(self._lines, num))  # keeps those before an error
+            for text in islice(self._lines, num):
+                texts.append(text)
+                num_chars += len(text)
+                if num_chars > MAX_TAKEN_CHARS:
+                    break
         except DAMAGES as error:
             self._damage = damaged(self._name, error, self.number + len(texts))
         self.number += len(texts)
         return texts
+
+    def of_row(self, first: str, max_lines: int) -> Iterator[str]:
+        """The lines of a row that begins with `first`, read as they are needed, and one beyond a limit."""
+        yield first
+        num_chars = len(first)
+        for text in islice(self, max_lines):
+            yield text
+            num_chars += len(text)
+            if num_chars > MAX_LINE_CHARS:
+                return
+
+    def is_row(self, max_lines: int) -> bool:
+        """Whether the lines of the current row are within the limits."""
+        num_lines = len(self.recent)
+        return num_lines == 1 or (num_lines <= max_lines and sum(map(len, self.recent)) <= MAX_LINE_CHARS)
 
     def reject(self, reason: str) -> BadLine:
         """Reject the first line of the row; its other lines are pushed back."""
@@ -65,7 +88,9 @@ class Lines:
 
 
 def damaged(name: str, error: Exception, line: int) -> DamagedFile:
-    """The error of a compressed stream that ends early or cannot be unpacked."""
+    """The error of a file that ends early or cannot be read on."""
+    if isinstance(error, Unreadable):
+        return DamagedFile(f"{name}: cannot be read after line {line} ({error}); check the file and import it again")
     problem = "truncated" if isinstance(error, EOFError) else f"damaged ({error})"
     return DamagedFile(
         f"{name}: the gzip stream is {problem} after line {line}; get the whole file and import it again"

@@ -10,8 +10,7 @@ from pathlib import Path
 from core.errors import InvalidInput
 from core.events.interactions import shorten
 from core.imports.rows import FileFormat, RowReader, plain_name
-from storage.files.table_rows import TITLES as TABLES
-from storage.files.table_rows import TableRows
+from storage.files.parquet_rows import ParquetRows
 from storage.files.text_rows import TextFormat, TextRows
 from storage.files.unpacking import DAMAGES, unpacked
 
@@ -36,17 +35,18 @@ def open_rows(path: Path, file_format: FileFormat | None = None) -> Iterator[Row
             msg = f"{path}: wanted a file, got a pipe or a device; write its contents into a file first"
             raise InvalidInput(msg)
         kind = _kind(path, file_format)
-        if kind in TABLES:
-            yield TableRows(path, kind)
+        if kind == "parquet":
+            yield ParquetRows(path)
             return
         with closing(text_rows(str(path), stream, file_format, kind=kind, size=size)) as reader:
             yield reader
 
 
 def text_rows(name: str, stream: RawIOBase, file_format: FileFormat, *, kind: str, size: int | None = None) -> TextRows:
-    """The reader of a text: "csv", "tsv" or "jsonl"."""
+    """The reader of a text: "csv", "tsv", "jsonl" or "json"."""
     text_format = TextFormat(
-        is_json=kind == "jsonl",
+        is_json=kind in ("jsonl", "json"),
+        is_array=kind == "json",
         delimiter=_unescaped(file_format.delimiter),
         default_delimiter="\t" if kind == "tsv" else ",",
         encoding=file_format.encoding,

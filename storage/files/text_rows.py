@@ -10,9 +10,9 @@ import codecs
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import RawIOBase
-from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Never
@@ -21,13 +21,14 @@ from core.errors import InvalidInput
 from core.events.foreign_fields import value_at
 from core.events.interactions import shorten
 from core.imports.rows import Chunk, DamagedFile, missing_column
-from storage.files.lines import Lines, damaged
+from storage.files.lines import MAX_ROW_LINES, MAX_TAKEN_CHARS, Lines, damaged
 from storage.files.unpacking import DAMAGES, position, unpacked
 
 DELIMITERS = (",", "\t", ";", "|", "::")
 NOT_UTF8 = "is no UTF-8; name the encoding of the file (--encoding latin-1, or cp1252)"
 PIECE_LINES = 1_000  # that are split together; where one of them is no plain row, they are read one by one
 MAX_LINES_TRIED = 1000  # to find the first JSON object
+MAX_CHUNK_CHARS = 1 << 24  # a chunk of long rows has fewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class TextFormat:
     """What is known of a text before it is read; None: by its first bytes and its header."""
 
     is_json: bool = False
+    is_array: bool = False  # of JSON, as a whole
     delimiter: str | None = None
     default_delimiter: str = ","
     encoding: str | None = None
@@ -50,7 +52,9 @@ class TextRows:
         self._format = text_format
         self._stream = stream
         try:
-            self._unpacked = unpacked(stream, Path(name), text_format.encoding)
+            self._unpacked = unpacked(
+                stream, Path(name), text_format.encoding, size=size, is_array=text_format.is_array
+            )
         except DAMAGES as error:
             raise damaged(name, error, 0) from None
         self._is_strict = codecs.lookup(self._unpacked.encoding).name.startswith("utf-8")
@@ -67,7 +71,9 @@ class TextRows:
     @property
     def description(self) -> str:
         """Format, delimiter, encoding and compression."""
-        kind = "JSON lines" if self._format.is_json else f"text with the delimiter {self._delimiter!r}"
+        kind = f"text with the delimiter {self._delimiter!r}"
+        if self._format.is_json:
+            kind = "a JSON array" if self._format.is_array else "JSON lines"
         return ", ".join(part for part in (kind, self._unpacked.encoding, self._unpacked.compression) if part)
 
     def close(self) -> None:
@@ -96,37 +102,44 @@ class TextRows:
         pick = itemgetter(*indices) if len(indices) > 1 else lambda row: (row[indices[0]],)
 
         def read(chunk: Chunk, size: int, multiline: bool) -> None:
-            while (num := min(PIECE_LINES, size - chunk.num_lines)) > 0:
+            num_chars = 0
+            while (num := min(PIECE_LINES, size - chunk.num_lines)) > 0 and num_chars < MAX_CHUNK_CHARS:
                 texts = lines.take(num)
                 rows = self._plain_rows(texts, width)
                 if rows:
+                    num_chars += sum(map(len, texts))
                     chunk.lines += range(lines.number + 1 - len(rows), lines.number + 1)
                     chunk.texts += texts
                     chunk.rows += map(pick, rows)
                     continue
                 lines.put_back(texts)
                 wanted = chunk.num_lines + num
-                read_lines(chunk, wanted, multiline)
+                num_chars += read_lines(chunk, wanted, multiline)
                 if chunk.num_lines < wanted:
                     return
 
-        def read_lines(chunk: Chunk, size: int, multiline: bool) -> None:
+        def read_lines(chunk: Chunk, size: int, multiline: bool) -> int:
+            """The number of characters read."""
+            max_lines, num_chars = MAX_ROW_LINES if multiline else 1, 0
             for text in lines:
                 try:
-                    row = self._values(text)
+                    row = self._values(text, max_lines)
                 except csv.Error as error:
                     chunk.bad.append(lines.reject(str(error)))
-                    continue
-                num_lines = len(lines.recent)
-                if len(row) == width and (num_lines == 1 or multiline):
-                    chunk.lines.append(lines.number + 1 - num_lines)
-                    chunk.texts.append(text if num_lines == 1 else "".join(lines.recent))
-                    chunk.rows.append(pick(row))
-                elif not text.isspace():
-                    chunk.bad.append(lines.reject(_shape_problem(len(row), width, num_lines)))
-                lines.recent.clear()
-                if len(chunk.rows) + len(chunk.bad) >= size:
-                    return
+                else:
+                    num_lines = len(lines.recent)
+                    if len(row) == width and lines.is_row(max_lines):
+                        chunk.lines.append(lines.number + 1 - num_lines)
+                        text = text if num_lines == 1 else "".join(lines.recent)
+                        chunk.texts.append(text)
+                        chunk.rows.append(pick(row))
+                    elif not text.isspace():
+                        chunk.bad.append(lines.reject(_shape_problem(len(row), width, num_lines)))
+                    lines.recent.clear()
+                num_chars += len(text)
+                if chunk.num_lines >= size or (chunk.num_lines and num_chars > MAX_TAKEN_CHARS):
+                    break
+            return num_chars
 
         return read
 
@@ -137,6 +150,7 @@ class TextRows:
         all_names = [*names, *optional]
 
         def read(chunk: Chunk, size: int, multiline: bool) -> None:
+            num_chars = 0
             for text in self._lines:
                 if not text.isspace():
                     try:
@@ -148,7 +162,8 @@ class TextRows:
                         chunk.texts.append(text)
                         chunk.rows.append([value_at(values, name) for name in all_names])
                 self._lines.recent.clear()
-                if chunk.num_lines >= size:
+                num_chars += len(text)
+                if chunk.num_lines >= size or (chunk.num_lines and num_chars > MAX_CHUNK_CHARS):
                     return
 
         return read
@@ -171,17 +186,17 @@ class TextRows:
         rows = [text.rstrip("\r\n").split(self._delimiter) for text in texts]
         return rows if {width}.issuperset(map(len, rows)) else []
 
-    def _values(self, text: str) -> list[str]:
+    def _values(self, text: str, max_lines: int = MAX_ROW_LINES) -> list[str]:
         """The values of a line, and of the following ones if a quote continues. Lines without quotes are split."""
         if not self._is_decoded(text):
             raise csv.Error(NOT_UTF8)
         if self._quoted and '"' in text:
-            return self._quoted_values(text)
+            return self._quoted_values(text, max_lines)
         return text.rstrip("\r\n").split(self._delimiter)
 
-    def _quoted_values(self, text: str) -> list[str]:
+    def _quoted_values(self, text: str, max_lines: int) -> list[str]:
         try:
-            return next(csv.reader(chain((text,), self._lines), delimiter=self._delimiter))
+            return next(csv.reader(self._lines.of_row(text, max_lines), delimiter=self._delimiter))
         except csv.Error as error:
             msg = f"{error}; check its quotes"
             raise csv.Error(msg) from None
@@ -220,17 +235,15 @@ class TextRows:
 
     def _first_keys(self) -> tuple[str, ...]:
         """The keys of the first object, which is pushed back."""
-        read: list[str] = []
-        try:
-            for text in islice(self._lines, MAX_LINES_TRIED):
-                read.append(text)
-                try:
-                    return tuple(self._object(text))
-                except (ValueError, RecursionError):
-                    continue
-        finally:
-            self._lines.put_back(read)
-        msg = f"{self.name}: wanted one JSON object per line, found none in the first {len(read)} lines"
+        texts = self._lines.take(MAX_LINES_TRIED)
+        if not texts:
+            next(self._lines, "")  # raises what is wrong with the file
+        self._lines.put_back(texts)
+        for text in texts:
+            with suppress(ValueError, RecursionError):
+                return tuple(self._object(text))
+        place = "in the array" if self._format.is_array else "per line"
+        msg = f"{self.name}: wanted one JSON object {place}, found none in the first {len(texts)} lines"
         raise InvalidInput(msg)
 
 

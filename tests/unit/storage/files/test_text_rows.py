@@ -77,18 +77,12 @@ def test_line_with_a_wrong_number_of_values_is_bad() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("num_lines", "reason"),
-    [
-        (5_000, "a quote is opened and not closed; close or remove it"),
-        (20_000, "field larger than field limit (131072); check its quotes"),
-    ],
-)
-def test_stray_quote_affects_only_its_own_line(num_lines: int, reason: str) -> None:
+@pytest.mark.parametrize("num_lines", [1, 20_000])
+def test_stray_quote_affects_only_its_own_line(num_lines: int) -> None:
     content = "user,item\n" + 'ann,"x\n' + "".join(f"user{n:06},item{n:06}\n" for n in range(num_lines))
     chunk = read("f.csv", content, "user", "item", size=100_000)
     assert chunk.lines == list(range(3, num_lines + 3))
-    assert chunk.bad == [BadLine(2, reason, b'ann,"x')]
+    assert chunk.bad == [BadLine(2, "a quote is opened and not closed; close or remove it", b'ann,"x')]
 
 
 def test_quoted_values_may_go_over_several_lines_where_that_is_allowed() -> None:
