@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import DoubleArray
-from core.clock import DAY_MS
+from core.clock import DAY_MS, MINUTE_MS
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 
 NEW_ITEM_DAYS = 30
 TOTALS_PERIOD_S = 60.0  # summing up the popularity of all items costs time in proportion to them
+MAX_KNOWN = 50_000  # items whose facts are kept while the snapshot is the same: about 10 MB
 RANKED = 10_000  # items, evenly drawn, that percentiles are read from: sorting all would take longer than summing up
 
 
@@ -53,17 +54,29 @@ class ShownItems:
         self._log2_total = 0.0
         self._rarest = -np.inf
         self._ranked: DoubleArray = np.empty(0)
+        self._snapshot: ServingSnapshot | None = None  # of which the items below are known, in a minute
+        self._moment = (0, -np.inf)
+        self._known: dict[str, ShownItem] = {}
 
     def facts(self, item_ids: Sequence[str], *, now_ms: int) -> dict[str, ShownItem]:
-        """Of those of these items that the snapshot holds."""
-        snapshot = self._snapshots()
+        """Of those of these items that the snapshot holds; what is new is so by the minute."""
+        snapshot, minute = self._snapshots(), now_ms // MINUTE_MS
+        self._sum_up(snapshot.popularity)
+        moment = minute, self._summed_s
+        if snapshot is not self._snapshot or moment != self._moment or len(self._known) > MAX_KNOWN:
+            self._snapshot, self._moment, self._known = snapshot, moment, {}
+        missing = [item_id for item_id in item_ids if item_id not in self._known]
+        if missing:
+            self._known |= self._read(snapshot, missing, minute * MINUTE_MS)
+        return {item_id: self._known[item_id] for item_id in item_ids if item_id in self._known}
+
+    def _read(self, snapshot: ServingSnapshot, item_ids: Sequence[str], now_ms: int) -> dict[str, ShownItem]:
         rows = snapshot.catalogue.rows_of_ids(list(item_ids))
         known = rows >= 0
         kept = rows[known]
         created = snapshot.catalogue.created_ms
         created_ms = np.zeros(len(kept), np.int64) if created is None else created[kept]
         is_new = (created_ms > 0) & (created_ms > now_ms - self._new_item_ms)
-        self._sum_up(snapshot.popularity)
         scores = snapshot.popularity[kept]
         columns = (snapshot.catalogue.keys[kept], is_new, self._novelty(scores), self._percentiles(scores))
         names = (item_id for item_id, held in zip(item_ids, known.tolist(), strict=True) if held)

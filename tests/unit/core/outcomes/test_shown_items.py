@@ -42,3 +42,15 @@ def test_items_are_new_for_a_while_and_have_no_novelty_before_any_event() -> Non
     [fresh, old] = [items.facts(["a"], now_ms=now_ms + days * DAY_MS)["a"] for days in (29, 31)]
     assert (fresh.is_new, old.is_new, fresh.novelty) == (True, False, pytest.approx(0))
     assert fresh.key == int(shop.snapshots.current().catalogue.keys[0])
+
+
+def test_facts_that_are_known_already_are_those_of_the_newest_snapshot_and_minute() -> None:
+    shop = Shop(item_ids="abcd")
+    snapshots, now_ms = [shop.snapshots.current()], shop.clock.now_ms()
+    kept = ShownItems(lambda: snapshots[-1], seconds=lambda: 60.0 * len(snapshots))
+    crowned = replace(snapshots[0], popularity=np.array([2800.0, 2799.0, 2799.0, -np.inf]))
+    for snapshot, days in ((snapshots[0], 0), (crowned, 0), (crowned, 31)):
+        snapshots.append(snapshot)
+        for item_ids in ("ab", "dcba", "a?"):
+            at = {"now_ms": now_ms + days * DAY_MS}
+            assert kept.facts(list(item_ids), **at) == ShownItems(lambda: snapshots[-1]).facts(list(item_ids), **at)
