@@ -94,6 +94,7 @@ def test_what_is_taken_back_is_no_neighbour_any_more() -> None:
     assert as_dict(counts.before(3)) == {}
 
 
+@pytest.mark.untraced
 @given(st.lists(some_transitions, min_size=1, max_size=6), st.data())
 def test_changes_in_any_pieces_equal_a_count_from_scratch(pieces: list[list[Transition]], data: st.DataObject) -> None:
     rules = CountRules((1.0, 0.5, 0.25), half_life_weeks=2.0, max_neighbours=100)
