@@ -88,14 +88,16 @@ def next_page(
     """The next items of a list that can still be shown, without scores. `seq`: the user's sequence number."""
     allowed = allowed_rows(items.catalogue, request, hidden, items.now_ms)
     rows = items.catalogue.rows(rest.keys)
-    places = np.flatnonzero((rows >= 0) & allowed[rows])
-    places = places[items.listed(rows[places])][: request.n]
-    kinds = [rest.kinds[place] for place in places.tolist()]
+    indices = np.flatnonzero((rows >= 0) & allowed[rows])
+    indices = indices[items.listed(rows[indices])][: request.n]
+    kinds = [rest.kinds[index] for index in indices.tolist()]
     page = tuple(
         ScoredItem(*items.name(row), None, ItemReason(kind) if kind else None, propensity=propensity)
-        for row, kind, propensity in zip(rows[places].tolist(), kinds, rest.propensities[places].tolist(), strict=True)
+        for row, kind, propensity in zip(
+            rows[indices].tolist(), kinds, rest.propensities[indices].tolist(), strict=True
+        )
     )
-    later = rest.after(int(places[-1]) + 1) if len(page) == request.n else None
+    later = rest.after(int(indices[-1]) + 1) if len(page) == request.n else None
     return RecommendationResult(
         new_recommendation_id(items.now_ms),
         RankedList(page, rest.source, rest.reason, rest.model_version, later),

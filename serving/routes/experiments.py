@@ -47,7 +47,7 @@ class ExperimentRoutes:
         await self._engine.follow(self._experiments)
         now_ms = self._services.clock.now_ms()
         named = self._experiments.all().values()
-        return json_reply({"experiments": [schemas.experiment_out(each, now_ms=now_ms) for each in named]})
+        return json_reply({"experiments": [schemas.experiment_out(experiment, now_ms=now_ms) for experiment in named]})
 
     async def get(self, request: Request) -> Response:
         """One experiment."""

@@ -138,7 +138,9 @@ def _response(alarm: Alarm, models: Sequence[ModelRecord], promotions: Sequence[
         "model_version": model.version,
         "trained": model.created_ms,
         "verdict": trials[-1].get("verdict"),
-        "promoted": next((each.time_ms for each in reversed(promotions) if each.version == model.version), None),
+        "promoted": next(
+            (promotion.time_ms for promotion in reversed(promotions) if promotion.version == model.version), None
+        ),
     }
 
 

@@ -136,10 +136,10 @@ def results_out(experiment: Experiment, results: ExperimentResults, *, now_ms: i
         "sample_ratio": "mismatch" if results.ratio.is_mismatch else "as planned",
         "days": [
             {
-                "day": day_text(each.day),
-                "differences": {name: _difference(comparison) for name, comparison in each.comparisons.items()},
+                "day": day_text(day.day),
+                "differences": {name: _difference(comparison) for name, comparison in day.comparisons.items()},
             }
-            for each in results.days
+            for day in results.days
         ],
     }
 

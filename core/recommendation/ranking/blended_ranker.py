@@ -169,7 +169,7 @@ class BlendedRanker:
 def _reason(ranked: Sequence[int], shares: Sequence[float], source: ItemName | None) -> ItemReason:
     """`ranked`: indices into `PARTS`, the largest part first, which has the whole share where none is positive."""
     kind = PARTS[ranked[0]]
-    named = tuple([(PARTS[place], shares[place]) for place in ranked if shares[place] > 0]) or ((kind, 1.0),)
+    named = tuple([(PARTS[index], shares[index]) for index in ranked if shares[index] > 0]) or ((kind, 1.0),)
     if source is None:
         return ItemReason(kind, shares=named)
     return ItemReason(kind, source.item_id, source.title, named)

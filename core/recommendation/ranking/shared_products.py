@@ -22,14 +22,14 @@ def with_products(rankers: Sequence[Ranker]) -> list[Ranker]:
     """
     shared = list(rankers)
     by_model: dict[str | None, dict[int, BlendedRanker]] = {}
-    for place, ranker in enumerate(rankers):
+    for index, ranker in enumerate(rankers):
         if isinstance(ranker, BlendedRanker) and ranker.scanned is not None:
-            by_model.setdefault(ranker.version, {})[place] = ranker
+            by_model.setdefault(ranker.version, {})[index] = ranker
     for blended in by_model.values():
         if len(blended) > 1:
             products_MN = _products(list(blended.values()))
-            for (place, ranker), products_N in zip(blended.items(), products_MN, strict=True):
-                shared[place] = replace(ranker, products=products_N)
+            for (index, ranker), products_N in zip(blended.items(), products_MN, strict=True):
+                shared[index] = replace(ranker, products=products_N)
     return shared
 
 

@@ -39,8 +39,8 @@ class ItemValues:
             return None
         nothing = np.zeros(num_new)
         new = blend.item_part(ItemCounts(nothing, nothing, nothing))
-        place = np.searchsorted(-self.values[self.descending], -new[0], side="right")
-        rows = np.insert(self.descending, place, np.arange(len(old), len(catalogue)))
+        position = np.searchsorted(-self.values[self.descending], -new[0], side="right")
+        rows = np.insert(self.descending, position, np.arange(len(old), len(catalogue)))
         return ItemValues(np.append(self.values, new), rows, self.mean)
 
     def best(self, n: int, allowed: BoolArray) -> IntArray:

@@ -43,11 +43,11 @@ class UserEncoder:
         """
         bindings = [snapshot.binding(state.window.history) for state in states]
         vectors = [self._known(read, model, state, binding) for state, binding in zip(states, bindings, strict=True)]
-        stale = [place for place, vector in enumerate(vectors) if vector is None]
+        stale = [index for index, vector in enumerate(vectors) if vector is None]
         if stale:
-            fresh = self._encode(model, [states[place] for place in stale], [bindings[place] for place in stale])
-            for place, vector in zip(stale, fresh, strict=True):
-                vectors[place] = vector
+            fresh = self._encode(model, [states[index] for index in stale], [bindings[index] for index in stale])
+            for index, vector in zip(stale, fresh, strict=True):
+                vectors[index] = vector
         return np.stack([vector for vector in vectors if vector is not None])
 
     def _encode(self, model: BoundModel, states: Sequence[UserState], bindings: Sequence[str]) -> FloatArray:
