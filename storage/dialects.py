@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sqlalchemy import ARRAY, Engine, any_, bindparam, cast, func, literal, literal_column, select, update
@@ -61,24 +61,24 @@ Row = tuple[Any, ...]
 
 
 class Dialect(ABC):
-    """How one database is used. `prepare` compiles each statement once."""
+    """How one database is used. `prepare` compiles each statement once for all stores of a process."""
 
     begin_write: str
     begin_read: str
+    _prepared: ClassVar[dict[tuple[type[Dialect], Builder], Statement]] = {}
 
     def __init__(self, engine: Engine) -> None:
         self._compiler = engine.dialect
-        self._prepared: dict[Builder, Statement] = {}
         self.driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
     def prepare(self, builder: Builder) -> Statement:
         """The compiled statement of `builder`, cached."""
-        statement = self._prepared.get(builder)
+        statement = self._prepared.get((type(self), builder))
         if statement is None:
             compiled: Any = builder(self).compile(dialect=self._compiler)
             constants = {name: bind.value for name, bind in compiled.binds.items() if not bind.required}
             statement = Statement(self.driver_sql(str(compiled)), tuple(compiled.positiontup), constants)
-            self._prepared[builder] = statement
+            self._prepared[type(self), builder] = statement
         return statement
 
     def driver_sql(self, sql: str) -> str:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from corrected_shop import DAY_MS, DERIVATION, KINDS, TYPES, USERS, ShopLog, assert_equal
 from domain_doubles import NOW_MS, ingestor
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from core.catalogue.items import Item
 from core.clock import ManualClock
@@ -65,6 +65,8 @@ class Expected:
 class StoreMachine(RuleBasedStateMachine):
     """Subclasses open an empty store in `open` and may replace `save` and `restore`."""
 
+    num_steps: ClassVar[int] = 0  # of all runs of a class, each with its beginning
+
     def open(self) -> Store:
         raise NotImplementedError
 
@@ -80,6 +82,11 @@ class StoreMachine(RuleBasedStateMachine):
         self.store = self.open()
         self.expected = Expected()
         self.saved: tuple[Any, Expected] | None = None
+
+    @invariant()
+    def count(self) -> None:
+        """Called after each step."""
+        type(self).num_steps += 1
 
     @rule(drawn=new_events, writer=st.sampled_from(["api-1", "api-2"]))
     def post(self, drawn: list[Drawn], writer: str) -> None:

@@ -16,7 +16,7 @@ from store_machine import StoreMachine
 from core.ports.store import Store
 from storage import copies, open_store
 
-STEPS_OF_A_RUN = 50
+STEPS_OF_A_RUN = 100
 FEW_STEPS = {"memory": 1500, "sqlite": 750, "postgresql": 250}
 
 
@@ -75,6 +75,7 @@ def run(machine: type[StoreMachine], num_steps: int) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
+    print(f"{machine.__name__}: {machine.num_steps:,} steps")
 
 
 @pytest.fixture

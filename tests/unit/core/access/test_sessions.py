@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from doubles import MemoryStore
 
 from core.access.key_management import create_key
@@ -39,3 +40,10 @@ def test_a_session_is_ended_by_its_secret_and_no_key_of_a_program() -> None:
     for secret in (secrets[0], program, "unknown"):
         end_session(store, secret.encode())
     assert [key.digest for key in stored(store)] == [digest_of(secrets[1].encode()), digest_of(program.encode())]
+
+
+def test_an_unknown_secret_keeps_no_writer_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = MemoryStore()
+    create_key(store, "shop", Scope.WRITE, now_ms=1)
+    monkeypatch.setattr(store, "transaction", lambda: pytest.fail("wanted no transaction"))
+    end_session(store, b"unknown")

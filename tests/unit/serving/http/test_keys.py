@@ -11,7 +11,7 @@ from serving_doubles import Api, Shop
 from core.access.key_management import create_key, revoke_key, rotate_key
 from core.clock import ManualClock
 from core.errors import StoreUnavailable
-from core.records.api_keys import Scope
+from core.records.api_keys import Scope, digest_of
 from serving.app import create_app
 from serving.http.keys import KeyRing
 from serving.http.rate_limit import TokenBucket
@@ -55,6 +55,31 @@ def test_a_key_of_the_database_grants_its_scope() -> None:
     assert keys.scope(keys.create("shop", Scope.WRITE)) == Scope.WRITE
     assert keys.scope(ADMIN) == Scope.ADMIN
     assert keys.scope("another") is None
+
+
+def test_a_secret_is_looked_up_by_its_digest_and_compared_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Secret(bytes):
+        """Bytes that fail where they are compared or hashed, whose duration depends on them."""
+
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("a secret was compared")
+
+        def __hash__(self) -> int:
+            raise AssertionError("a secret was hashed by Python")
+
+    keys = Ring()
+    sent = [keys.create("shop"), ADMIN, ADMIN[:-1], "another"]
+    monkeypatch.setattr("serving.http.keys._secrets", lambda headers, cookie: [Secret(value) for _, value in headers])
+    assert [keys.scope(secret) for secret in sent] == [Scope.READ, Scope.ADMIN, None, None]
+
+
+def test_a_ring_holds_no_secret() -> None:
+    keys = Ring()
+    secret = keys.create("shop")
+    held = repr(vars(keys.ring))
+    assert repr(digest_of(secret.encode())) in held
+    assert secret not in held
+    assert ADMIN not in held
 
 
 def test_of_two_secrets_the_higher_scope_counts() -> None:
