@@ -43,6 +43,7 @@ def connect(*, memory_mib: int | None = None) -> duckdb.DuckDBPyConnection:
     limits = {} if memory_mib is None else {"memory_limit": f"{memory_mib}MiB", "temp_directory": ""}
     connection = duckdb.connect(config=config | limits)
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET streaming_buffer_size = '16KiB'")  # rows before a damage come first
     return connection
 
 

@@ -88,7 +88,7 @@ def test_rows_before_a_bomb_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         writer.write_table(pa.table({"user": ["ann"] * 5_000}, schema=schema))
         writer.write_table(pa.table({"user": ["x" * (80 << 20)]}, schema=schema))
     chunks, error = read(path, "user")
-    assert num_rows(chunks) > 0
+    assert num_rows(chunks) >= 5_000 - parquet_rows.FETCHED_ROWS
     assert f"cannot be read after line {num_rows(chunks)} (" in error
 
 
