@@ -31,7 +31,9 @@ from core.records.outcomes import Answer, Measure, Origin, StoredAnswer
 logger = logging.getLogger(__name__)
 
 PERIOD_S = 0.5
-MAX_BATCH = 100  # answers per transaction: some 7 ms of Python, which requests and ingest wait for
+BATCH = 100  # answers per transaction: some 7 ms of Python, which requests and ingest wait for
+LARGE_BATCH = 500  # where `BACKLOG` wait: half the work per answer, so that the log keeps up with what is answered
+BACKLOG = 1_000
 MAX_DEFERRED = 1_000  # events per transaction
 MAX_WAITING = 50_000  # about 50 MB; more are dropped, which happens while the database is away
 MAX_KNOWN = 500_000  # (day, origin, item) that are known to be stored: about 60 MB
@@ -106,7 +108,8 @@ class AnswerLog:
     def _write_waiting(self) -> None:
         while self._waiting:
             started_s = self._seconds()
-            batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
+            size = LARGE_BATCH if len(self._waiting) > BACKLOG else BATCH
+            batch = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
             try:
                 self._write(batch)
             except StoreError:

@@ -124,6 +124,32 @@ def test_too_many_waiting_answers_are_dropped_and_counted(monkeypatch: pytest.Mo
     assert num_answers(shop.store) == 2  # type: ignore[arg-type]
 
 
+class SteppedStore(MemoryStore):
+    """Notes how many answers are stored after each transaction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        with super().transaction() as transaction:
+            yield transaction
+        self.steps.append(num_answers(self))
+
+
+def test_a_backlog_is_written_in_larger_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, num in (("BATCH", 2), ("LARGE_BATCH", 3), ("BACKLOG", 4)):
+        monkeypatch.setattr(answer_log, name, num)
+    store = SteppedStore()
+    shop = OutcomeShop(store)
+    for _ in range(9):
+        shop.answer(ANSWER)
+    store.steps.clear()
+    shop.log.flush()
+    assert store.steps[:4] == [3, 6, 8, 9]
+
+
 def test_old_answers_are_deleted_in_steps_and_their_counts_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answer_log, "DELETE_STEP", 2)
     shop = OutcomeShop(MemoryStore())
