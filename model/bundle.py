@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import Blend
+from core.catalogue.columns import with_rows
 from core.catalogue.items import Catalogue
 from core.events.history import History, WindowShape
 from model.features import FeatureSource
@@ -40,11 +41,15 @@ def batches_by_length(lengths: IntArray) -> Iterator[IntArray]:
 
 @dataclass(frozen=True)
 class BoundEncoder:
-    """A model bound to one catalogue. The last row of `table` is an item that the catalogue does not hold."""
+    """A model bound to one catalogue. The last row of `table` is an item that the catalogue does not hold.
+
+    `has_id_row`: (N,) which items have an id row of their own.
+    """
 
     bundle: HM4SRBundle
     catalogue: Catalogue
     table: ItemTable
+    has_id_row: BoolArray
 
     @property
     def model(self) -> HM4SR:
@@ -53,8 +58,10 @@ class BoundEncoder:
 
     def rebind(self, catalogue: Catalogue, rows: IntArray) -> BoundEncoder:
         """The encoder over a successor of its catalogue; only these rows are encoded (see `core.ports.encoder`)."""
-        vectors = self.bundle.item_vectors(catalogue.take(rows))
-        return BoundEncoder(self.bundle, catalogue, self.table.with_rows(rows, vectors))
+        changed = catalogue.take(rows)
+        has_id_row = with_rows(self.has_id_row, rows, self.bundle.id_rows(changed.item_ids) != UNSEEN)
+        table = self.table.with_rows(rows, self.bundle.item_vectors(changed))
+        return BoundEncoder(self.bundle, catalogue, table, has_id_row)
 
     @property
     def width(self) -> int:
@@ -64,6 +71,14 @@ class BoundEncoder:
     def items(self, rows: IntArray) -> FloatArray:
         """(N, C) vectors of items by their rows in the catalogue; row -1 is an item it does not hold."""
         return self.table.take(rows)
+
+    def trained(self, rows: IntArray) -> BoolArray:
+        """(N,) whether the model has been trained on these items; the others have the id row of all unseen ones."""
+        return self.has_id_row[rows]
+
+    def unseen_items(self, rows: IntArray) -> FloatArray:
+        """(N, C) vectors of items with the id row of all unseen ones; computed at each call."""
+        return self.bundle.item_vectors(self.catalogue.take(rows), unseen=True)
 
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         """(B, C) queries: the vectors shaped by the gap from the last event to now, where the model reads it."""
@@ -154,13 +169,18 @@ class HM4SRBundle:
 
     def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> BoundEncoder:
         """The encoder over this catalogue; nothing is encoded where `slots` hold it (see `core.ports.encoder`)."""
+        has_id_row = self.id_rows(catalogue.item_ids) != UNSEEN
         if slots is not None:
-            return BoundEncoder(self, catalogue, ItemTable.in_place(slots, len(catalogue)))
-        return BoundEncoder(self, catalogue, ItemTable.of(self.item_vectors(catalogue, and_absent=True)))
+            return BoundEncoder(self, catalogue, ItemTable.in_place(slots, len(catalogue)), has_id_row)
+        table = ItemTable.of(self.item_vectors(catalogue, and_absent=True))
+        return BoundEncoder(self, catalogue, table, has_id_row)
 
-    def item_vectors(self, catalogue: Catalogue, *, and_absent: bool = False) -> FloatArray:
-        """(N, C) vectors of all items; `and_absent`: a last row for an item that the catalogue does not hold."""
-        id_rows = self.id_rows(catalogue.item_ids)
+    def item_vectors(self, catalogue: Catalogue, *, and_absent: bool = False, unseen: bool = False) -> FloatArray:
+        """(N, C) vectors of all items; `and_absent`: a last row for an item that the catalogue does not hold.
+
+        `unseen`: as if no item had an id row of its own.
+        """
+        id_rows = np.full(len(catalogue), UNSEEN, np.int64) if unseen else self.id_rows(catalogue.item_ids)
         id_rows_N = torch.from_numpy(np.append(id_rows, UNSEEN) if and_absent else id_rows)
         with torch.inference_mode():
             contents = [self._contents(source, catalogue, and_absent=and_absent) for source in self.sources]

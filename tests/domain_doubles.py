@@ -5,7 +5,7 @@ Independent of HTTP, SQL and torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -169,10 +169,13 @@ class AxisEncoder:
 
     After an item the rows behind it score highest, in order, round the end: after row 1 of 4 the order is 2, 3, 0, 1.
     The gap to now scales all scores by 1 + gap in seconds. `each_adds`: what an event adds to its own item's score.
+    `untrained`: ids of items that it has not been trained on; unseen items would score 0.
     """
 
-    def __init__(self, catalogue: Catalogue, *, each_adds: float | None = None) -> None:
-        self.catalogue, self.each_adds = catalogue, each_adds
+    def __init__(
+        self, catalogue: Catalogue, *, each_adds: float | None = None, untrained: Collection[str] = ()
+    ) -> None:
+        self.catalogue, self.each_adds, self.untrained = catalogue, each_adds, untrained
         self.encoded: list[History] = []
 
     @property
@@ -206,9 +209,17 @@ class AxisEncoder:
         """Axes."""
         return np.eye(self.width, dtype=np.float32)[rows]
 
+    def trained(self, rows: IntArray) -> BoolArray:
+        """As given."""
+        return np.array([self.catalogue.item_ids[row] not in self.untrained for row in rows.tolist()], np.bool_)
+
+    def unseen_items(self, rows: IntArray) -> FloatArray:
+        """Without their axes."""
+        return np.zeros((len(rows), self.width), np.float32)
+
     def rebind(self, catalogue: Catalogue, rows: IntArray) -> AxisEncoder:
         """An encoder over a later catalogue."""
-        rebound = type(self)(catalogue, each_adds=self.each_adds)
+        rebound = type(self)(catalogue, each_adds=self.each_adds, untrained=self.untrained)
         rebound.encoded = self.encoded
         return rebound
 
@@ -223,13 +234,15 @@ class AxisBundle:
         window: WindowShape = SHAPE,
         each_adds: float | None = None,
         blend: Blend | None = None,
+        untrained: Collection[str] = (),
     ) -> None:
         self.version, self.window, self.each_adds, self.blend = version, window, each_adds, blend
+        self.untrained = untrained
         self.encoders: list[AxisEncoder] = []
 
     def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
         """An encoder as wide as the catalogue, which needs no vectors."""
-        self.encoders.append(AxisEncoder(catalogue, each_adds=self.each_adds))
+        self.encoders.append(AxisEncoder(catalogue, each_adds=self.each_adds, untrained=self.untrained))
         return self.encoders[-1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, BruteForceIndex, crown, event, ingestor
 from doubles import MemoryStore
 
@@ -36,11 +38,15 @@ class Shop:
         store: MemoryStore | None = None,
         blend: Blend | None = None,
         counts: bool = False,
+        untrained: Collection[str] = (),
     ) -> None:
-        """`each_adds`: what an event adds to the score of its own item. `counts`: transitions are counted."""
+        """`each_adds`: what an event adds to the score of its own item. `counts`: transitions are counted.
+
+        `untrained`: ids of items that the model has not been trained on.
+        """
         self.store = store or MemoryStore()
         self.clock = ManualClock(NOW_MS + 100_000)
-        self.bundle = AxisBundle(each_adds=each_adds, blend=blend)
+        self.bundle = AxisBundle(each_adds=each_adds, blend=blend, untrained=untrained)
         self.vectors = VectorCache(max_mib=1)
         self.ingestor = ingestor(self.store)
         self.catalogue(*(Item(name, title=name.upper(), categories=_halves(name)) for name in items))

@@ -14,7 +14,7 @@ from domain_doubles import BruteForceIndex
 from doubles import MemoryStore
 from fastapi import FastAPI
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.catalogue.items import Catalogue, Item
 from core.clock import ManualClock
 from core.drift.counting import DriftSampler
@@ -72,6 +72,12 @@ class AxisEncoder:
 
     def items(self, rows: IntArray) -> FloatArray:
         return np.eye(self.width, dtype=np.float32)[rows]
+
+    def trained(self, rows: IntArray) -> BoolArray:
+        return np.ones(len(rows), np.bool_)
+
+    def unseen_items(self, rows: IntArray) -> FloatArray:
+        return np.zeros((len(rows), self.width), np.float32)
 
     def _towards(self, item_key: int) -> FloatArray:
         last = int(self._catalogue.rows(np.array([item_key]))[0])

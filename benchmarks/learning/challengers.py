@@ -42,6 +42,14 @@ class CollapsedModel:
         found: FloatArray = np.stack([self._counts[rows], np.zeros(len(rows), np.float32)], axis=1)
         return found
 
+    def trained(self, rows: IntArray) -> BoolArray:
+        """All are."""
+        return np.ones(len(rows), np.bool_)
+
+    def unseen_items(self, rows: IntArray) -> FloatArray:
+        """Without counts."""
+        return np.zeros((len(rows), self.width), np.float32)
+
     def encode(self, histories: Sequence[History]) -> FloatArray:
         """The same for any history."""
         return np.repeat(np.array([[1.0, 0.0]], np.float32), len(histories), axis=0)

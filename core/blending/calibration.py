@@ -12,13 +12,14 @@ been fitted to no lower than counts alone. Independent of stores and models. Sha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import COUNTS_BLEND, DEFAULT_BLEND, Blend
 from core.blending.likelihood import Choice, Likelihood, maximum
+from core.blending.untrained import TrainingGain, UntrainedItems, expected_gain
 from core.evaluation.metrics import ndcg, ranks_of
 
 MAX_CHOICES = 3000  # events that the weights are fitted to
@@ -32,21 +33,29 @@ NUM_FOLDS = 5
 TOP = 10  # the depth of the metric that decides whether the encoder enters
 
 
-def choice_of(features: FloatArray, allowed: BoolArray, answer: int) -> Choice | None:
+def choice_of(
+    features: FloatArray, allowed: BoolArray, answer: int, training: TrainingGain | None = None
+) -> Choice | None:
     """The choice among the best of (N, W) features; None where the answer is not among them.
 
-    `allowed`: (N,) items that may be answers. `answer`: the item that came.
+    `allowed`: (N,) items that may be answers. `answer`: the item that came. `training`: of the N items.
     """
     rows = np.flatnonzero(allowed)
-    best: set[int] = set()
-    for values in features[rows, :RANKING_FEATURES].T:
-        k = min(NUM_CANDIDATES, len(rows))
-        if k and values.max() > values.min():
-            best.update(rows[np.argpartition(-values, k - 1)[:k]].tolist())
-    if answer not in best:
+    candidates = rows[_best(features[rows, :RANKING_FEATURES])]
+    place = int(np.searchsorted(candidates, answer))
+    if place == len(candidates) or candidates[place] != answer:
         return None
-    candidates = np.array(sorted(best))
-    return Choice(features[candidates], int(np.searchsorted(candidates, answer)))
+    return Choice(features[candidates], place, training.take(candidates) if training else None)
+
+
+def _best(features: FloatArray) -> IntArray:
+    """Ascending rows of the `NUM_CANDIDATES` best by each of (N, n) features; by one that is equal for all, none."""
+    best: set[int] = set()
+    k = min(NUM_CANDIDATES, len(features))
+    for values in features.T:
+        if k and values.max() > values.min():
+            best.update(np.argpartition(-values, k - 1)[:k].tolist())
+    return np.array(sorted(best), np.int64)
 
 
 def calibrate(choices: Sequence[Choice]) -> Blend:
@@ -58,6 +67,9 @@ def calibrate(choices: Sequence[Choice]) -> Blend:
         return replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
     if not any(np.any(choice.features[:, 0]) for choice in choices):
         return _fitted(choices, COUNTS_BLEND)
+    untrained = _expected_gain(choices)
+    if untrained is not None:
+        choices = [_with_gain(choice, untrained) for choice in choices]
     # As without an encoder: the items that it alone ranks high are no candidates either.
     counted = [
         choice_of(choice.features * COUNTED, np.ones(len(choice.features), np.bool_), choice.answer)
@@ -66,7 +78,30 @@ def calibrate(choices: Sequence[Choice]) -> Blend:
     ways: tuple[tuple[Sequence[Choice | None], Blend], ...] = ((choices, DEFAULT_BLEND), (counted, COUNTS_BLEND))
     learnt, prior = max(ways, key=lambda way: _held_out_ndcg(choices, *way))
     blend = _fitted(learnt, prior)
-    return replace(blend, encoder=max(blend.encoder, LEAST_ENCODER))
+    weight = max(blend.encoder, LEAST_ENCODER)
+    return replace(blend, encoder=weight, untrained=None if untrained is None else untrained.times(weight))
+
+
+def _expected_gain(choices: Sequence[Choice]) -> UntrainedItems | None:
+    """What training on an item adds to the encoder's score of it, by its counts; None where it is not known."""
+    samples = []
+    for choice in choices:
+        if choice.training is not None:
+            best = _best(choice.features[:, 1:RANKING_FEATURES])
+            rows = best[choice.training.trained[best]]
+            samples.append((choice.features[rows, 1:], choice.training.gain[rows]))
+    return expected_gain(samples)
+
+
+def _with_gain(choice: Choice, untrained: UntrainedItems) -> Choice:
+    """The choice with the expected gain in the encoder's scores of untrained items, where it is above 0."""
+    if choice.training is None or choice.training.trained.all():
+        return choice
+    rows, features = np.flatnonzero(~choice.training.trained), choice.features.copy()
+    known = features[rows]
+    gains = untrained.neighbour_part(known[:, 1], known[:, 2]) + untrained.item_part(known[:, 3:])
+    features[rows, 0] += np.maximum(gains, np.float32(0))
+    return replace(choice, features=features)
 
 
 def _fitted(choices: Sequence[Choice | None], prior: Blend) -> Blend:
@@ -74,7 +109,7 @@ def _fitted(choices: Sequence[Choice | None], prior: Blend) -> Blend:
     known = [choice for choice in choices if choice is not None]
     if not known:
         return prior
-    likelihood, centre = Likelihood.of(known), np.array(astuple(prior))
+    likelihood, centre = Likelihood.of(known), prior.weights
     free = np.ones(len(centre), np.bool_)
     free[0] = prior.encoder > 0
     weights = maximum(likelihood, centre, free)
@@ -92,7 +127,7 @@ def _held_out_ndcg(choices: Sequence[Choice], learnt: Sequence[Choice | None], p
     gains = []
     for fold in np.array_split(np.arange(len(choices)), NUM_FOLDS):
         others = [*learnt[: fold[0]], *learnt[fold[-1] + 1 :]]
-        weights = np.array(astuple(_fitted(others, prior)), np.float32)
+        weights = _fitted(others, prior).weights.astype(np.float32)
         gains += [_ndcg(choice, weights) for choice in choices[fold[0] : fold[-1] + 1]]
     return float(np.mean(gains))
 

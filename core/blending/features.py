@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.arrays import DoubleArray, FloatArray, IntArray
+from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from core.blending.blend import Blend, share_logs, shares_of
 from core.blending.neighbour_shares import LAST_ITEMS, NeighbourShares
 from core.transitions.counts import TransitionCounts
@@ -97,11 +97,11 @@ class BlendFeatures(NamedTuple):
 
         return cls(logs_of(shares.forward), logs_of(shares.backward), items)
 
-    def scores(self, blend: Blend, encoder_N: FloatArray) -> FloatArray:
-        """(N,) the blended scores, given those of the encoder."""
-        weights = np.array([blend.recent, blend.lasting, blend.events], np.float32)
-        neighbours = np.float32(blend.forward) * self.forward + np.float32(blend.backward) * self.backward
-        scores: FloatArray = np.float32(blend.encoder) * encoder_N + neighbours + self.items @ weights
+    def scores(self, blend: Blend, encoder_N: FloatArray, trained_N: BoolArray) -> FloatArray:
+        """(N,) the blended scores, given those of the encoder and the items that it has been trained on."""
+        gains_N = blend.gains(self.items, trained_N)
+        neighbours = blend.neighbour_part(self.forward, self.backward, gains_N)
+        scores: FloatArray = np.float32(blend.encoder) * encoder_N + neighbours + blend.item_part(self.items, gains_N)
         return scores
 
     def matrix(self, encoder_N: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from core.blending.untrained import TrainingGain
 
 PRIOR_CHOICES = 10.0  # the strength of the prior, in choices
 MAX_STEPS = 30
@@ -22,11 +23,12 @@ PRECISION = 1e-9  # of the mean log-likelihood
 class Choice:
     """One event to calibrate on. `features`: (n, W) of its candidates, in the order of the weights of `Blend`.
 
-    `answer`: the candidate that came.
+    `answer`: the candidate that came. `training`: of the candidates; None where it is not known.
     """
 
     features: FloatArray
     answer: int
+    training: TrainingGain | None = None
 
 
 class Likelihood(NamedTuple):

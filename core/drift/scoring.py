@@ -157,11 +157,12 @@ def _score_cases(snapshot: ServingSnapshot, model: BoundModel, cases: Sequence[_
     scores = queries @ model.encoder.items(rows).T
     add_repeats(scores, rows, model.encoder, snapshot.catalogue, histories)
     if model.blend is not None and snapshot.counts is not None and snapshot.values is not None:
+        gains = snapshot.values.gains
         scores = np.float32(model.blend.encoder) * scores + snapshot.values.values[rows]
         for case, own in zip(cases, scores, strict=True):
             near = LastNeighbours.of(snapshot.counts, case.history.items)
             near = near.before(case.item_key, snapshot.counts.weights_at(case.sample.time_ms))
-            neighbours = NeighbourScores.of_near(model.blend, near, snapshot.catalogue, case.excluded)
+            neighbours = NeighbourScores.of_near(model.blend, near, snapshot.catalogue, case.excluded, gains)
             neighbours.added.add_to(own, rows)
     return {case.sample.event_key: _score_case(scores[n], rows, case) for n, case in enumerate(cases)}
 

@@ -92,6 +92,15 @@ class NowScorer(Protocol):
 
 
 @runtime_checkable
+class UnseenScorer(Scorer, Protocol):
+    """A scorer that learns something of each item from its events, and can score items without it."""
+
+    def unseen_scores(self, pasts: Sequence[Past]) -> FloatArray:
+        """(B, N) scores as if no item had been trained on."""
+        ...
+
+
+@runtime_checkable
 class LiveScorer(Scorer, Protocol):
     """A scorer that is updated with each event."""
 

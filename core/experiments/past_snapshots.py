@@ -51,5 +51,7 @@ class PastSnapshots:
         if snapshot.counts is None:
             return snapshot
         counts, blend = self._replay.advance(place), snapshot.blend
-        values = None if blend is None else item_values(blend, snapshot.catalogue, popularity, counts)
+        if blend is None:
+            return replace(snapshot, counts=counts, values=None)
+        values = item_values(blend, snapshot.catalogue, popularity, counts, snapshot.trained)
         return replace(snapshot, counts=counts, values=values)

@@ -14,6 +14,7 @@ from core.arrays import FloatArray
 from core.blending.blend import COUNTS_BLEND, Blend
 from core.blending.calibration import calibrate, choice_of
 from core.blending.features import BlendFeatures
+from core.blending.untrained import TrainingGain
 from core.events.history import History, WindowShape
 from core.learn.live_features import LiveFeatures
 from core.learn.trial import QueryRanks, SliceEncoder, TrialResult, TrialSlice, check_not_empty, try_model
@@ -37,6 +38,7 @@ class _NoEncoder:
 
     def __init__(self, trial_slice: TrialSlice) -> None:
         self._slice = trial_slice
+        self.trained = np.ones(len(trial_slice.catalogue), np.bool_)
 
     def scores(self, indices: list[int]) -> tuple[list[History], FloatArray]:
         """The users' histories at (b,) events, and (b, N) zeros."""
@@ -65,7 +67,7 @@ def try_bundles(
     if entrants:
         for query in _queries([entrant.encoder for entrant in entrants], trial_slice, half_life_ms):
             for entrant, (scores_N, live) in zip(entrants, query.scored, strict=True):
-                entrant.ranks.add(query.number, live.scores(entrant.blend, scores_N))
+                entrant.ranks.add(query.number, live.scores(entrant.blend, scores_N, entrant.encoder.trained))
     blended = (entrant.ranks.result(ms_per_user=entrant.encoder.ms_per_user) for entrant in entrants)
     return [result or next(blended) for result in results]
 
@@ -86,13 +88,15 @@ def _entrant(bundle: ModelBundle | None, trial_slice: TrialSlice, shape: WindowS
 def calibrated(encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape, *, half_life_ms: float) -> Blend:
     """The weights that predict the events of a slice best; the encoder must not have learnt from them."""
     choices = []
-    for query in _queries([SliceEncoder(encoder, trial_slice, shape)], trial_slice, half_life_ms):
+    encoders = [SliceEncoder(encoder, trial_slice, shape, unseen=unseen) for unseen in (False, True)]
+    for query in _queries(encoders, trial_slice, half_life_ms):
         allowed = trial_slice.shown.copy()
         if trial_slice.hide_seen:
             seen = trial_slice.seen(query.event)
             allowed[seen[seen >= 0]] = False
-        [(scores_N, live)] = query.scored
-        choice = choice_of(live.matrix(scores_N), allowed, int(trial_slice.rows[query.event]))
+        (scores_N, live), (unseen_N, _) = query.scored
+        training = TrainingGain(encoders[0].trained, scores_N - unseen_N)
+        choice = choice_of(live.matrix(scores_N), allowed, int(trial_slice.rows[query.event]), training)
         choices += [choice] if choice is not None else []
     return calibrate(choices)
 

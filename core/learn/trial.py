@@ -128,12 +128,14 @@ def try_model(bundle: ModelBundle, trial_slice: TrialSlice, shape: WindowShape) 
 
 
 class SliceEncoder:
-    """A model's encoder on the events of a slice."""
+    """A model's encoder on the events of a slice. `trained`: (N,) the items that it has been trained on."""
 
-    def __init__(self, encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape) -> None:
+    def __init__(self, encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape, *, unseen: bool = False) -> None:
+        """`unseen`: it scores items as if it had been trained on none of them."""
         self._encoder, self._slice, self._shape = encoder, trial_slice, shape
         self._all_rows = np.arange(len(trial_slice.catalogue))
-        self._table = encoder.items(self._all_rows)
+        self._table = encoder.unseen_items(self._all_rows) if unseen else encoder.items(self._all_rows)
+        self.trained = encoder.trained(self._all_rows)
         self._encoding_s, self._num_encoded = 0.0, 0
 
     @property

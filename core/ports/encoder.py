@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import Blend
 from core.catalogue.items import Catalogue
 from core.events.history import History, WindowShape
@@ -37,6 +37,14 @@ class Encoder(Protocol):
 
     def items(self, rows: IntArray) -> FloatArray:
         """(N, D) vectors of items by their rows in the bound catalogue."""
+        ...
+
+    def trained(self, rows: IntArray) -> BoolArray:
+        """(N,) whether these items, by rows, have been trained on; the others are known by their content alone."""
+        ...
+
+    def unseen_items(self, rows: IntArray) -> FloatArray:
+        """(N, D) vectors of items, by rows, as they would be if none of them had been trained on."""
         ...
 
     def rebind(self, catalogue: Catalogue, rows: IntArray) -> Encoder:

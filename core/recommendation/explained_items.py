@@ -31,9 +31,11 @@ def explained(
         return tuple(replace(item, contributions=()) for item in scored)
     rows, blend, counted = catalogue.rows_of_ids([item.item_id for item in scored]), model.blend, None
     if blend is not None and counts is not None and snapshot.values is not None:
+        gains = snapshot.values.gains
 
         def counted(past: History) -> FloatArray:
-            return NeighbourScores.of(blend, counts, catalogue, past, hidden).added.at(rows)
+            neighbours = NeighbourScores.of(blend, counts, catalogue, past, hidden, gains)
+            return neighbours.added.at(rows)
 
     weight = 1.0 if blend is None else blend.encoder
     by_item = contributions_of(

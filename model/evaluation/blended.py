@@ -16,8 +16,9 @@ from core.blending.blend import Blend, ItemCounts
 from core.blending.calibration import MAX_CHOICES, calibrate, choice_of
 from core.blending.features import BlendFeatures, DecayedEvents, LastNeighbours
 from core.blending.likelihood import Choice
+from core.blending.untrained import TrainingGain
 from core.evaluation.sampling import sample_of
-from core.evaluation.scorers import Past, Scorer, TrainingPart
+from core.evaluation.scorers import Past, Scorer, TrainingPart, UnseenScorer
 from core.events.history import History
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.transitions.counts import TransitionCounts
@@ -78,6 +79,8 @@ class BlendScorer:
     def fit(self, part: TrainingPart) -> None:
         """Train and calibrate, once for each training part, and count its training events."""
         if part is not self._part:
+            self._trained = np.zeros(part.num_items, np.bool_)
+            self._trained[part.columns.items[part.train]] = True
             if self.network is not None:
                 self.network.fit(part)
             self.blend: Blend = calibrate(self._choices(part))
@@ -96,7 +99,8 @@ class BlendScorer:
         features = [self._live.features(past.history, self._hidden(past)) for past in pasts]
         network_BN = self._network_scores(pasts, num_items=self._num_items)
         scored = zip(features, network_BN, strict=True)
-        return np.stack([features_N.scores(self.blend, network_N) for features_N, network_N in scored])
+        trained = self._trained
+        return np.stack([features_N.scores(self.blend, network_N, trained) for features_N, network_N in scored])
 
     def _network_scores(self, pasts: Sequence[Past], *, num_items: int) -> FloatArray:
         if self.network is None:
@@ -118,19 +122,29 @@ class BlendScorer:
             block = places[begin : begin + CALIBRATED_AT_ONCE]
             pasts = part.pasts(order[block])
             network_BN = self._network_scores(pasts, num_items=part.num_items)
-            for place, past, network_N in zip(block, pasts, network_BN, strict=True):
+            training = self._training(pasts, network_BN)
+            for row, (place, past) in enumerate(zip(block, pasts, strict=True)):
                 self._apply(live, part, order[num_applied:place])
                 num_applied = place
-                choice = self._choice(live, past, network_N, int(part.columns.items[order[place]]))
+                answer = int(part.columns.items[order[place]])
+                choice = self._choice(live, past, network_BN[row], answer, training[row])
                 choices += [choice] if choice is not None else []
         return choices
 
-    def _choice(self, live: LiveCounts, past: Past, network_N: FloatArray, answer: int) -> Choice | None:
+    def _training(self, pasts: Sequence[Past], network_BN: FloatArray) -> list[TrainingGain] | list[None]:
+        """For each question what training on items adds to their scores, where the network can tell."""
+        if not isinstance(self.network, UnseenScorer):
+            return [None] * len(pasts)
+        return [TrainingGain(self._trained, gain_N) for gain_N in network_BN - self.network.unseen_scores(pasts)]
+
+    def _choice(
+        self, live: LiveCounts, past: Past, network_N: FloatArray, answer: int, training: TrainingGain | None
+    ) -> Choice | None:
         hidden = self._hidden(past)
         features_NW = live.features(past.history, hidden).matrix(network_N)
         allowed: BoolArray = np.ones(len(features_NW), np.bool_)
         allowed[hidden] = False
-        return choice_of(features_NW, allowed, answer)
+        return choice_of(features_NW, allowed, answer, training)
 
     @staticmethod
     def _apply(live: LiveCounts, part: TrainingPart, events: IntArray) -> None:

@@ -24,7 +24,6 @@ from model.network.hm4sr import HM4SR, UNSEEN, Features
 from model.training.data import (
     MIN_VALIDATION_EVENTS,
     Split,
-    TrainingData,
     frequent_categories,
     training_data,
 )
@@ -115,7 +114,10 @@ class NetworkScorer:
         )
         self.report["parameters"] = model.num_parameters
         self.model = model.eval()
-        self._table = self._all_items(data, sources)
+        id_rows = np.full(len(catalogue), UNSEEN, np.int64)
+        self._unseen_table = self._all_items(id_rows, sources)
+        id_rows[data.trained_rows] = np.arange(1, len(data.trained_rows) + 1)
+        self._table = self._all_items(id_rows, sources)
 
     def _split(self, part: TrainingPart) -> Split:
         """A sample of the validation events for early stopping; none if there are too few to be reliable."""
@@ -123,11 +125,9 @@ class NetworkScorer:
         return Split(part.train, part.validation_sample(limit=limit, least=MIN_VALIDATION_EVENTS, seed=self.seed))
 
     @torch.inference_mode()
-    def _all_items(self, data: TrainingData, sources: Sequence[FeatureSource]) -> Tensor:
-        """(N, C) vectors of the whole catalogue; items without a trained row share the one of the unseen."""
-        id_rows = np.full(len(self.contents.catalogue), UNSEEN, np.int64)
-        id_rows[data.trained_rows] = np.arange(1, len(data.trained_rows) + 1)
-        device = data.items.device
+    def _all_items(self, id_rows: IntArray, sources: Sequence[FeatureSource]) -> Tensor:
+        """(N, C) vectors of the whole catalogue with these id rows; `UNSEEN` is that of all untrained items."""
+        device = torch.device(self.plan.device)
         features = {source.name: _features(source, self.contents.catalogue, device) for source in sources}
         return self.model.item_vectors(torch.from_numpy(id_rows).to(device), features)
 
@@ -136,9 +136,16 @@ class NetworkScorer:
         """Whether the gap from the last event to the request shapes the query."""
         return self.config.now_gap
 
-    @torch.inference_mode()
     def scores(self, pasts: Sequence[Past], *, gaps_ms: IntArray | None = None) -> FloatArray:
         """(B, N) scores of all items; 0 after an empty history. `gaps_ms`: an input of models that read the gap."""
+        return self._scores(self._table, pasts, gaps_ms)
+
+    def unseen_scores(self, pasts: Sequence[Past]) -> FloatArray:
+        """(B, N) scores as if no item had an id row of its own."""
+        return self._scores(self._unseen_table, pasts, None)
+
+    @torch.inference_mode()
+    def _scores(self, vectors_NC: Tensor, pasts: Sequence[Past], gaps_ms: IntArray | None) -> FloatArray:
         scores_BN = np.zeros((len(pasts), len(self._table)), np.float32)
         known = np.array([row for row, past in enumerate(pasts) if len(past.history)], np.int64)
         if len(known):
@@ -147,7 +154,7 @@ class NetworkScorer:
             if gaps_ms is not None and self.model.now_gap is not None:
                 told_B = self.model.now_gap.rows(_on(self._table.device, gaps_ms[known]))
                 queries_BC = self.model.now_gap(queries_BC, told_B)
-            found_BN = queries_BC @ self._table.T
+            found_BN = queries_BC @ vectors_NC.T
             if self.model.repeats is not None:
                 found_BN.scatter_add_(1, items_BL, self.model.repeats(times_ms_BL, lengths_B - 1))
             scores_BN[known] = found_BN.cpu().numpy()

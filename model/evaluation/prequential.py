@@ -178,7 +178,7 @@ def run_models(
     for number, model in enumerate(models):
         encoder = model.bundle.bind(stream.dataset.catalogue)
         everything = np.arange(stream.dataset.num_items)
-        table_NC = encoder.items(everything)
+        table_NC, trained_N = encoder.items(everything), encoder.trained(everything)
         todo = np.flatnonzero(acting == number)
         pasts = {int(row): stream.past(int(stream.test_rows[row]), frozen=frozen) for row in todo}
         todo = todo[[len(pasts[int(row)].history) > 0 for row in todo]] if len(todo) else todo
@@ -190,7 +190,7 @@ def run_models(
             if live is not None and model.bundle.blend is not None:
                 for row, number_of_query in enumerate(part.tolist()):
                     features = live.features(number_of_query, pasts[number_of_query].history)
-                    scores_BN[row] = features.scores(model.bundle.blend, scores_BN[row])
+                    scores_BN[row] = features.scores(model.bundle.blend, scores_BN[row], trained_N)
             run.ranks[part] = stream.ranks(part, scores_BN)
             tick(float(part[-1]) / len(stream.test_rows))
     run.rank_s = time.process_time() - begun_s

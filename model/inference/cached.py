@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import Blend
 from core.catalogue.items import Catalogue
 from core.events.history import History, WindowShape
@@ -38,6 +38,14 @@ class CachedEncoder:
     def items(self, rows: IntArray) -> FloatArray:
         """(N, C) vectors of items by their rows in the catalogue."""
         return self.plain.items(rows)
+
+    def trained(self, rows: IntArray) -> BoolArray:
+        """(N,) whether the model has been trained on these items."""
+        return self.plain.trained(rows)
+
+    def unseen_items(self, rows: IntArray) -> FloatArray:
+        """(N, C) vectors of items as if they had not been trained on."""
+        return self.plain.unseen_items(rows)
 
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         """(B, C) queries: the vectors shaped by the gaps to now, where the model reads them."""

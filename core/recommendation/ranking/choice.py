@@ -36,7 +36,8 @@ def by_model(
     repeats = repeat_scores(model.encoder, snapshot.catalogue, history)
     if model.blend is None or snapshot.counts is None or snapshot.values is None:
         return ModelRanker(model, query, reason, repeats)
-    neighbours = NeighbourScores.of(model.blend, snapshot.counts, snapshot.catalogue, history, hidden)
+    gains = snapshot.values.gains
+    neighbours = NeighbourScores.of(model.blend, snapshot.counts, snapshot.catalogue, history, hidden, gains)
     weight = np.float32(model.blend.encoder)
     return BlendedRanker(snapshot, model, weight * query, repeats.times(weight), neighbours, reason)
 
@@ -46,7 +47,8 @@ def without_model(snapshot: ServingSnapshot, history: History, hidden: IntArray)
     reason = "no model serves yet"
     if snapshot.counts is None or snapshot.values is None:
         return PopularityRanker(snapshot, reason)
-    neighbours = NeighbourScores.of(COUNTS_BLEND, snapshot.counts, snapshot.catalogue, history, hidden)
+    gains = snapshot.values.gains
+    neighbours = NeighbourScores.of(COUNTS_BLEND, snapshot.counts, snapshot.catalogue, history, hidden, gains)
     if not len(neighbours.added.rows):
         return PopularityRanker(snapshot, reason)
     reason = f"ranked by what often followed the user's last items; {reason}"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import IntArray
-from core.blending.blend import Blend
+from core.arrays import FloatArray, IntArray
+from core.blending.blend import Blend, share_logs
 from core.blending.features import LastNeighbours
 from core.blending.neighbour_shares import SharePairs
 from core.catalogue.items import Catalogue
@@ -29,19 +29,31 @@ class NeighbourScores:
 
     @classmethod
     def of(
-        cls, blend: Blend, counts: TransitionCounts, catalogue: Catalogue, history: History, hidden: IntArray
+        cls,
+        blend: Blend,
+        counts: TransitionCounts,
+        catalogue: Catalogue,
+        history: History,
+        hidden: IntArray,
+        gains: FloatArray,
     ) -> NeighbourScores:
-        """Of the last items of a history; `hidden`: keys of the items that the user's events rule out."""
-        return cls.of_near(blend, LastNeighbours.of(counts, history.items), catalogue, hidden)
+        """Of the last items of a history; `hidden`: keys of the items that the user's events rule out.
+
+        `gains`: (N,) of all items, see `Blend.gains`.
+        """
+        return cls.of_near(blend, LastNeighbours.of(counts, history.items), catalogue, hidden, gains)
 
     @classmethod
-    def of_near(cls, blend: Blend, near: LastNeighbours, catalogue: Catalogue, hidden: IntArray) -> NeighbourScores:
+    def of_near(
+        cls, blend: Blend, near: LastNeighbours, catalogue: Catalogue, hidden: IntArray, gains: FloatArray
+    ) -> NeighbourScores:
         """Of the neighbours of last items."""
         shares = near.shares(hidden)
         rows = catalogue.rows(shares.keys)
         known = rows >= 0
-        added = (blend.forward_part(shares.forward) + blend.backward_part(shares.backward))[known]
-        return cls(AddedScores(rows[known], added), near.last, shares.pairs)
+        rows, forward, backward = rows[known], share_logs(shares.forward[known]), share_logs(shares.backward[known])
+        added = blend.neighbour_part(forward, backward, gains[rows])
+        return cls(AddedScores(rows, added), near.last, shares.pairs)
 
     def sources(self, item_keys: IntArray) -> IntArray:
         """(n,) for each of these distinct items, the last item that contributes most to its shares, else -1."""

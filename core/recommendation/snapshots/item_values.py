@@ -9,6 +9,7 @@ import numpy as np
 
 from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from core.blending.blend import Blend, ItemCounts, shares_of
+from core.blending.untrained import TrainedRows
 from core.catalogue.items import Catalogue
 from core.transitions.counts import TransitionCounts
 
@@ -19,29 +20,38 @@ VALUES_PAUSE = 50  # a long computation is followed by a pause of 50 times its l
 
 @dataclass(frozen=True, slots=True)
 class ItemValues:
-    """A value for every item: (N,) `values` by catalogue row, finite; all rows by descending value; the mean value."""
+    """A value for every item: (N,) `values` by catalogue row, finite; all rows by descending value; the mean value.
+
+    `gains`: (N,) see `Blend.gains`; `values` hold those above 0.
+    """
 
     values: FloatArray
     descending: IntArray
     mean: float
+    gains: FloatArray
 
     @classmethod
-    def of(cls, values: FloatArray) -> ItemValues:
+    def of(cls, values: FloatArray, gains: FloatArray) -> ItemValues:
         """Sorted; equal values by row."""
-        return cls(values, np.argsort(-values, kind="stable"), float(values.mean()) if len(values) else 0.0)
+        return cls(values, np.argsort(-values, kind="stable"), float(values.mean()) if len(values) else 0.0, gains)
 
-    def for_successor(self, blend: Blend, old: Catalogue, catalogue: Catalogue) -> ItemValues | None:
+    def for_successor(
+        self, blend: Blend, old: Catalogue, catalogue: Catalogue, trained: TrainedRows
+    ) -> ItemValues | None:
         """The same values for a catalogue made from `old`, new items as items without events; None if rows moved."""
         num_new = len(catalogue) - len(old)
         if not num_new:
             return self
         if not catalogue.extends(old):
             return None
-        nothing = np.zeros(num_new)
-        new = blend.item_part(ItemCounts(nothing, nothing, nothing))
-        position = np.searchsorted(-self.values[self.descending], -new[0], side="right")
-        rows = np.insert(self.descending, position, np.arange(len(old), len(catalogue)))
-        return ItemValues(np.append(self.values, new), rows, self.mean)
+        nothing, new_rows = np.zeros(num_new), np.arange(len(old), len(catalogue))
+        logs = ItemCounts(nothing, nothing, nothing).logs()
+        gains = blend.gains(logs, trained(new_rows))
+        new = blend.item_part(logs, gains)
+        order = np.argsort(-new, kind="stable")
+        positions = np.searchsorted(-self.values[self.descending], -new[order], side="right")
+        rows = np.insert(self.descending, positions, new_rows[order])
+        return ItemValues(np.append(self.values, new), rows, self.mean, np.append(self.gains, gains))
 
     def best(self, n: int, allowed: BoolArray) -> IntArray:
         """The first n allowed rows by value; the scan stops as soon as it has them."""
@@ -66,25 +76,30 @@ class ItemValuesKeeper:
         catalogue: Catalogue,
         popularity: DoubleArray,
         counts: TransitionCounts,
+        trained: TrainedRows,
         *,
         old: tuple[ItemValues, Catalogue] | None,
         is_same: bool,
     ) -> ItemValues:
         """New values; the old ones where nothing has changed (`is_same`) or the next computation is not due yet."""
         if old is not None and (is_same or time.monotonic() < self._due_s):
-            values = old[0].for_successor(blend, old[1], catalogue)
+            values = old[0].for_successor(blend, old[1], catalogue, trained)
             if values is not None:
                 return values
         begin_s = time.monotonic()
-        values = item_values(blend, catalogue, popularity, counts)
+        values = item_values(blend, catalogue, popularity, counts, trained)
         end_s = time.monotonic()
         self._due_s = end_s + (VALUES_PAUSE * (end_s - begin_s) if end_s - begin_s > LONG_S else 0.0)
         return values
 
 
-def item_values(blend: Blend, catalogue: Catalogue, popularity: DoubleArray, counts: TransitionCounts) -> ItemValues:
+def item_values(
+    blend: Blend, catalogue: Catalogue, popularity: DoubleArray, counts: TransitionCounts, trained: TrainedRows
+) -> ItemValues:
     """The values of a catalogue. `popularity`: (N,) decayed log2 counts, -inf for items without events."""
     highest = popularity.max(initial=-np.inf)
     recent = np.exp2(popularity - highest) if np.isfinite(highest) else np.zeros(len(popularity))
     known = ItemCounts(shares_of(recent), counts.shares(catalogue.keys), counts.num_events(catalogue.keys))
-    return ItemValues.of(blend.item_part(known))
+    logs = known.logs()
+    gains = blend.gains(logs, trained(np.arange(len(catalogue))))
+    return ItemValues.of(blend.item_part(logs, gains), gains)

@@ -13,6 +13,7 @@ import numpy as np
 
 from core.arrays import DoubleArray
 from core.blending.blend import COUNTS_BLEND, Blend
+from core.blending.untrained import TrainedRows, all_trained
 from core.catalogue.items import EMPTY_CATALOGUE, Catalogue
 from core.events.history import History
 from core.recommendation.snapshots.bound_model import BoundModel
@@ -56,6 +57,11 @@ class ServingSnapshot:
     def blend(self) -> Blend | None:
         """The model's weights or, without a model, those of counts alone; None where the encoder ranks alone."""
         return COUNTS_BLEND if self.model is None else self.model.blend
+
+    @property
+    def trained(self) -> TrainedRows:
+        """Whether the model has been trained on the items of some rows; without a model, true of all."""
+        return all_trained if self.model is None else self.model.encoder.trained
 
     def binding(self, history: History) -> str:
         """What a user's vector depends on beside the history: the model version and the content of its items.

@@ -243,5 +243,5 @@ def _with_values(
         return snapshot
     catalogue, popularity, counts = snapshot.catalogue, snapshot.popularity, snapshot.counts
     before = None if old is None or old.values is None else (old.values, old.catalogue)
-    values = keeper.values(snapshot.blend, catalogue, popularity, counts, old=before, is_same=is_same)
+    values = keeper.values(snapshot.blend, catalogue, popularity, counts, snapshot.trained, old=before, is_same=is_same)
     return replace(snapshot, values=values)

@@ -51,6 +51,17 @@ def test_untrained_items_combine_the_unseen_row_with_their_own_content(bundle: H
     assert not np.array_equal(new[width:], other_new[width:]), "content still tells new items apart"
 
 
+def test_a_binding_tells_trained_items_and_how_they_would_look_untrained(bundle: HM4SRBundle, shop: Catalogue) -> None:
+    encoder, rows = bundle.bind(shop), np.arange(40)
+    assert encoder.trained(rows).tolist() == [True] * 30 + [False] * 10
+    untrained = HM4SRBundle(HM4SR(bundle.config, num_items=0), (), bundle.sources, "none")
+    state = dict(bundle.model.state_dict())
+    state["id_embedding"] = state["id_embedding"][:1]
+    untrained.model.load_state_dict(state)
+    np.testing.assert_allclose(encoder.unseen_items(rows), untrained.bind(shop).items(rows), atol=1e-6)
+    np.testing.assert_array_equal(encoder.unseen_items(rows[30:]), encoder.items(rows[30:]))
+
+
 def test_binding_gives_the_items_the_vectors_that_the_network_gives_them(
     shop: Catalogue, make_network: Callable[..., HM4SR]
 ) -> None:
@@ -115,6 +126,7 @@ def test_rebinding_computes_only_the_given_rows(
     rows = np.arange(-1, 41)
     np.testing.assert_allclose(second.items(rows), bundle.bind(changed).items(rows), atol=1e-6)
     np.testing.assert_array_equal(first.items(np.arange(-1, 40)), before)
+    assert second.trained(np.array([0, 29, 30, 40])).tolist() == [True, True, False, False]
 
 
 def test_threads_get_what_one_caller_gets(

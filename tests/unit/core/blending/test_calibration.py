@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ import pytest
 from core.blending.blend import COUNTS_BLEND, DEFAULT_BLEND, Blend
 from core.blending.calibration import LEAST_ENCODER, MIN_CHOICES, calibrate, choice_of
 from core.blending.likelihood import Choice
+from core.blending.untrained import TrainingGain
 
 TRUE = Blend(encoder=1.0, forward=0.8, backward=0.2, recent=0.5, lasting=-0.7, events=0.3)
 
@@ -19,13 +20,13 @@ def drawn_choices(blend: Blend, num: int, *, seed: int = 0) -> list[Choice]:
     random = np.random.default_rng(seed)
     features = random.normal(size=(num, 20, 6)).astype(np.float32)
     features[:, :, 0] *= blend.encoder != 0
-    scores = features @ np.array(astuple(blend)) + random.gumbel(size=(num, 20))
+    scores = features @ blend.weights + random.gumbel(size=(num, 20))
     return [Choice(row, int(answer)) for row, answer in zip(features, scores.argmax(axis=1), strict=True)]
 
 
 @pytest.mark.untraced
 def test_calibration_recovers_the_weights_of_simulated_choices() -> None:
-    assert astuple(calibrate(drawn_choices(TRUE, 4000))) == pytest.approx(astuple(TRUE), abs=0.1)
+    assert calibrate(drawn_choices(TRUE, 4000)).weights == pytest.approx(TRUE.weights, abs=0.1)
 
 
 def test_calibration_is_deterministic() -> None:
@@ -87,7 +88,7 @@ def test_without_an_encoder_its_weight_is_zero() -> None:
 
 def test_the_prior_decides_where_features_do_not_vary() -> None:
     same = [Choice(np.ones((5, 6), np.float32), 0)] * 100
-    assert astuple(calibrate(same)) == pytest.approx(astuple(DEFAULT_BLEND))
+    assert calibrate(same).weights == pytest.approx(DEFAULT_BLEND.weights)
 
 
 def test_a_choice_is_among_the_best_allowed_items_of_each_part() -> None:
@@ -107,3 +108,35 @@ def test_an_event_that_no_part_ranks_high_is_no_choice() -> None:
     features[:, 0] = np.arange(1000)
     assert choice_of(features, np.ones(1000, np.bool_), 10) is None
     assert choice_of(features, np.arange(1000) != 999, 999) is None
+
+
+def choices_with_new_items(num: int) -> list[Choice]:
+    """Choices by the weights `TRUE` among 20 items, 2 of them untrained.
+
+    Training has added 9 + 2 x the feature of events to the encoder's scores, which the untrained ones lack.
+    """
+    choices = []
+    for choice in drawn_choices(TRUE, num):
+        features, trained = choice.features.copy(), np.arange(20) >= 2
+        gain = np.where(trained, 9 + 2 * features[:, 5], 0).astype(np.float32)
+        features[~trained, 0] -= 9 + 2 * features[~trained, 5]
+        choices.append(Choice(features, choice.answer, TrainingGain(trained, gain)))
+    return choices
+
+
+def test_untrained_items_get_what_training_adds_to_items_with_the_same_counts() -> None:
+    fitted = calibrate(choices_with_new_items(2000))
+    assert fitted.weights == pytest.approx(TRUE.weights, abs=0.15)
+    assert fitted.untrained is not None
+    assert fitted.untrained.constant == pytest.approx(9 * fitted.encoder, rel=0.02)
+    assert fitted.untrained.events == pytest.approx(2 * fitted.encoder, rel=0.02)
+    assert [fitted.untrained.forward, fitted.untrained.recent] == pytest.approx([0, 0], abs=0.02)
+
+
+def test_nothing_is_added_where_training_adds_nothing() -> None:
+    unmoved = [
+        replace(choice, training=TrainingGain(np.ones(20, np.bool_), np.zeros(20, np.float32)))
+        for choice in drawn_choices(TRUE, 100)
+    ]
+    assert calibrate(unmoved).untrained is None
+    assert calibrate(drawn_choices(TRUE, 100)).untrained is None, "it is not known"

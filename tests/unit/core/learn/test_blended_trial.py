@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.blending.blend import Blend
+from core.blending.untrained import UntrainedItems
 from core.catalogue.items import Catalogue
 from core.events.history import WindowShape
 from core.ingestion.sources import RequestSource
@@ -24,7 +25,15 @@ from core.recommendation.requests import RecommendationRequest
 from core.recommendation.snapshots import item_values
 from core.records.stored import EventColumns
 
-BLEND = Blend(encoder=0.3, forward=1.0, backward=0.5, recent=0.2, lasting=0.1, events=-0.3)
+BLEND = Blend(
+    encoder=0.3,
+    forward=1.0,
+    backward=0.5,
+    recent=0.2,
+    lasting=0.1,
+    events=-0.3,
+    untrained=UntrainedItems(forward=0.4, backward=-0.2, recent=0.1, lasting=-0.1, events=0.5, constant=0.7),
+)
 some_events = st.lists(st.tuples(st.sampled_from(["ann", "bob", "cid"]), st.sampled_from("abcdef")), min_size=4)
 
 
@@ -44,11 +53,11 @@ def _current_counts() -> Iterator[None]:
 
 @pytest.mark.untraced
 @pytest.mark.usefixtures("_current_counts")
-@given(some_events, st.booleans())
-def test_a_trial_ranks_as_serving_would_have(log: list[tuple[str, str]], hide_seen: bool) -> None:
+@given(some_events, st.booleans(), st.sets(st.sampled_from("abcdef")))
+def test_a_trial_ranks_as_serving_would_have(log: list[tuple[str, str]], hide_seen: bool, untrained: set[str]) -> None:
     """The last event is ranked by a trial of the whole log, and by a shop that has seen all but the last."""
     events = [event(user_id, item_id, at_s) for at_s, (user_id, item_id) in enumerate(log)]
-    shop, whole = Shop(blend=BLEND, counts=True), Shop(blend=BLEND, counts=True)
+    shop, whole = (Shop(blend=BLEND, counts=True, untrained=untrained) for _ in range(2))
     ingestor(shop.store).ingest(events[:-1], RequestSource("api"))
     ingestor(whole.store).ingest(events, RequestSource("api"))
     held_out = slice_of(whole, since_ms=events[-1].time_ms, hide_seen=hide_seen)

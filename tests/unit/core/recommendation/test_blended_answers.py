@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,15 +11,17 @@ from domain_shop import ALL, Shop, names
 
 from core.blending.blend import COUNTS_BLEND, POPULARITY_FLOOR, SHARE_FLOOR, Blend
 from core.blending.neighbour_shares import SHRINKAGE
+from core.blending.untrained import UntrainedItems
+from core.catalogue.items import Item
 from core.recommendation.requests import ItemReason, RecommendationRequest, RecommendationResult, SessionEvent
 
 BLEND = Blend(encoder=0.1, forward=1.0, backward=0.5, recent=0.2, lasting=0.1, events=-0.3)
 LOG = [("x", "a"), ("x", "c"), ("y", "a"), ("y", "c"), ("y", "e"), ("z", "e"), ("z", "b")]
 
 
-def shop(*, blend: Blend | None = BLEND, model: bool = True) -> Shop:
+def shop(*, blend: Blend | None = BLEND, model: bool = True, untrained: str = "") -> Shop:
     """ "c" has followed "a" twice; ann has had "a"."""
-    opened = Shop(blend=blend, counts=True, model=model)
+    opened = Shop(blend=blend, counts=True, model=model, untrained=untrained)
     for second, (user_id, item_id) in enumerate(LOG):
         opened.had(item_id, second, user_id=user_id)
     opened.had("a", 10)
@@ -52,6 +55,28 @@ def by_hand(item: str, *, blend: Blend = BLEND) -> float:
 def test_a_score_is_the_sum_of_its_parts() -> None:
     scores = {item.item_id: item.score for item in answer(shop()).items}
     assert scores == pytest.approx({item: by_hand(item) for item in "abcdef"}, rel=1e-5)
+
+
+def test_an_untrained_item_scores_as_its_counts_say() -> None:
+    """The model has been trained on all items but "c" and "d"; "d" has no events, and loses nothing."""
+    added = UntrainedItems(forward=2.0, backward=0.0, recent=0.0, lasting=0.0, events=3.0, constant=-1.0)
+    opened = shop(blend=replace(BLEND, untrained=added), untrained="cd")
+    expected = {item: by_hand(item) for item in "abcdef"}
+    expected["c"] += 2 * math.log1p(2 / 3.5 / SHARE_FLOOR) + 3 * math.log1p(2) - 1
+    scores = {item.item_id: item.score for item in answer(opened).items}
+    assert scores == pytest.approx(expected, rel=1e-5)
+    told = reasons(answer(opened))["c"]
+    assert told is not None
+    assert (told.kind, told.item_id) == ("neighbour", "a")
+
+
+def test_a_new_item_is_an_untrained_one_at_once() -> None:
+    added = UntrainedItems(forward=0.0, backward=0.0, recent=0.0, lasting=0.0, events=0.0, constant=100.0)
+    opened = shop(blend=replace(BLEND, untrained=added), untrained="g")
+    assert "g" not in names(answer(opened))
+    opened.catalogue(Item("g"))
+    opened.snapshots.follow_items()
+    assert names(answer(opened))[0] == "g"
 
 
 def test_items_are_ordered_by_the_whole_score() -> None:

@@ -89,6 +89,39 @@ def test_a_network_that_predicts_gets_weight_and_a_useless_one_little() -> None:
     assert useless.blend.encoder < 0.1
 
 
+class Untaught(Oracle):
+    """Has not been trained on item 29, and scores it 0."""
+
+    def scores(self, pasts: Sequence[Past]) -> FloatArray:
+        scores_BN = super().scores(pasts)
+        scores_BN[:, 29] = 0
+        return scores_BN
+
+
+class AwareOfIt(Untaught):
+    """Tells that its scores come from training: without it, all items score 0."""
+
+    def unseen_scores(self, pasts: Sequence[Past]) -> FloatArray:
+        return np.zeros((len(pasts), NUM_ITEMS), np.float32)
+
+
+def test_an_item_newer_than_the_training_gains_what_training_would_add() -> None:
+    """Users go from an item to the next, and item 29 is in no training event."""
+    part = walks()
+    part = replace(part, train=part.train[part.columns.items[part.train] != 29])
+    leads = []
+    for network in (Untaught(1), AwareOfIt(1)):
+        scorer = BlendScorer(network, hides_seen=True)
+        scorer.fit(part)
+        for user in range(1000, 1010):
+            scorer.apply(user, 28, T0 + 400 * DAY_MS)
+            scorer.apply(user, 29, T0 + 400 * DAY_MS + 1)
+        assert (scorer.blend.untrained is not None) == isinstance(network, AwareOfIt)
+        scores = scorer.scores([after(28)])[0]
+        leads.append(scores[29] - scores[:28].max())
+    assert leads[1] > leads[0]
+
+
 def test_a_second_fit_on_the_same_part_resets_the_counts_alone() -> None:
     network = Oracle(1)
     scorer, part = BlendScorer(network, hides_seen=True), walks()

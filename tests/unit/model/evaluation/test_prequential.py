@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.arrays import FloatArray
+from core.arrays import BoolArray, FloatArray
 from core.blending.blend import COUNTS_BLEND, Blend
 from core.catalogue.items import Catalogue, Item
 from core.errors import InvalidInput
@@ -133,6 +133,9 @@ class Fixed:
 
     def items(self, rows: np.ndarray) -> FloatArray:
         return np.eye(NUM_ITEMS, dtype=np.float32)[rows]
+
+    def trained(self, rows: np.ndarray) -> BoolArray:
+        return np.ones(len(rows), np.bool_)
 
     def encode(self, histories: Sequence[object]) -> FloatArray:
         return np.repeat(np.eye(NUM_ITEMS, dtype=np.float32)[[self.row]], len(histories), axis=0)

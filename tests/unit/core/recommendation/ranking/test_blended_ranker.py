@@ -59,7 +59,9 @@ def shop(
     near, repeated = (np.sort(random.choice(num_items, size=1 + num_items // 5, replace=False)) for _ in range(2))
     added = AddedScores(near, random.exponential(scale=3, size=len(near)).astype(np.float32))
     repeats = AddedScores(repeated, random.normal(scale=3, size=len(repeated)).astype(np.float32))
-    values = ItemValues.of((spread * random.exponential(size=num_items)).astype(np.float32))
+    values = ItemValues.of(
+        (spread * random.exponential(size=num_items)).astype(np.float32), np.full(num_items, -np.inf, np.float32)
+    )
     snapshot = ServingSnapshot(catalogue, np.zeros(num_items), bound, None, values)
     neighbours = NeighbourScores(added, np.empty(0, np.int64), None)
     query = random.normal(size=4).astype(np.float32) if model else None

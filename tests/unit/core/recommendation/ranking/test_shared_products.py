@@ -30,7 +30,7 @@ def model_of(version: str, *, small: bool = True) -> BoundModel:
 
 
 def ranker_of(model: BoundModel) -> BlendedRanker:
-    values = ItemValues.of(RANDOM.random(NUM_ITEMS).astype(np.float32))
+    values = ItemValues.of(RANDOM.random(NUM_ITEMS).astype(np.float32), np.full(NUM_ITEMS, -np.inf, np.float32))
     snapshot = ServingSnapshot(CATALOGUE, np.zeros(NUM_ITEMS), model, None, values)
     query = RANDOM.normal(size=WIDTH).astype(np.float32)
     return BlendedRanker(
