@@ -374,6 +374,17 @@ def test_items_are_paged_and_hidden_together(shop: httpx.Client, tab: Tab) -> No
     assert tab.errors == []
 
 
+def test_a_price_has_two_decimals_or_none(shop: httpx.Client, tab: Tab) -> None:
+    found = shop.get("/v1/items/search", params={"n": 3}).json()["items"]
+    for item, price in zip(found, (15.4, 15, 1234.567), strict=True):
+        shop.patch(f"/v1/items/{item['item_id']}", json={"attributes": {"price": price}}).raise_for_status()
+    tab.follow(page_of(shop, "/items"))
+    rows = tab.page.get_by_role("region", name="Items").locator("tbody tr")
+    for row, text in enumerate(("15.40", "15", "1,234.57")):
+        expect(rows.nth(row).get_by_role("cell", name=text, exact=True)).to_be_visible()
+    assert tab.errors == []
+
+
 def test_drift_shows_alarms_category_mix_and_signals(shop: httpx.Client, tab: Tab) -> None:
     tab.follow(page_of(shop, "/drift?range=30d"))
     verdicts = tab.page.get_by_role("region", name="Verdicts, by signal").get_by_role("row")

@@ -21,6 +21,10 @@ const SPANS = [
 ];
 
 export const number = (value) => (value === null || value === undefined ? "–" : whole.format(value));
+// An amount: whole, or with two decimals.
+const cents = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+export const money = (value) =>
+  value === null || value === undefined ? "–" : Number.isInteger(value) ? whole.format(value) : cents.format(value);
 export const short = (value) => (Math.abs(value) < 10000 ? whole.format(value) : compact.format(value));
 export const percent = (share, digits = 0) =>
   share === null || share === undefined ? "–" : (share * 100).toFixed(digits) + "%";

@@ -2,7 +2,7 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { announce, el, fill } from "../dom.js";
-import { DAY_MS, interval, number, percent, UNITS } from "../format.js";
+import { DAY_MS, interval, money, number, percent, UNITS } from "../format.js";
 import { action, badge, card, empty, facts, failed, head, itemList, stat, when } from "../parts.js";
 import { sum } from "./event_chart.js";
 import { trend } from "./item_numbers.js";
@@ -98,9 +98,9 @@ export async function showItem(visit) {
     el(
       "div.grid",
       {},
-      card("Events", { where: "third", about: "per day, UTC" }, charts.events.node),
-      card("Shown", { where: "third", about: "times per day" }, charts.impressions.node),
-      card("Clicked and bought", { where: "third", about: "of the lists of each day" }, charts.clicks.node),
+      card("Events", { where: "third", about: "per day (UTC), to yesterday" }, charts.events.node),
+      card("Shown", { where: "third", about: "times per day, to yesterday" }, charts.impressions.node),
+      card("Clicked and bought", { where: "third", about: "of the lists of each day, to yesterday" }, charts.clicks.node),
       card(
         "Content",
         { where: "half" },
@@ -108,7 +108,7 @@ export async function showItem(visit) {
         el("h3", {}, "Properties"),
         facts([
           ["Id", el("code", {}, stored.item_id)],
-          ...attributes.map(([name, value]) => [name, typeof value === "number" ? number(value) : String(value)]),
+          ...attributes.map(([name, value]) => [name, typeof value === "number" ? amount(name, value) : String(value)]),
           ["Updated", when(stored.updated)],
           ["Revision", number(stored.revision)],
         ]),
@@ -127,10 +127,12 @@ function draw(chart, { days }, lines) {
   chart.set({ times, series, marks: [] });
 }
 
+const amount = (name, value) => (name === "price" ? money(value) : number(value));
+
 function figures({ events, impressions, clicks, ctr, trend: change }, period) {
   return [
-    stat("Events", number(events), `${period}, whole days`),
-    stat("Shown", number(impressions), "times in lists"),
+    stat("Events", number(events), `${period}, with today`),
+    stat("Shown", number(impressions), "times in lists, with today"),
     stat("Click rate", percent(ctr?.value, 1), ctr ? `${number(clicks)} clicked, ${interval(ctr, 1)}` : "not shown"),
     stat("Trend", trend(change), "events, against as many days before"),
   ];

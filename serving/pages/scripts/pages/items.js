@@ -1,7 +1,7 @@
 // The catalogue: search in any order, with what became of each item; trending and popular items.
 import { api } from "../api.js";
 import { announce, el, fill } from "../dom.js";
-import { number, plural } from "../format.js";
+import { money, number, plural } from "../format.js";
 import { action, badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table } from "../parts.js";
 import { TableOrder } from "../table_order.js";
 import { clickRate, trend } from "./item_numbers.js";
@@ -183,7 +183,7 @@ function itemTable(items, order, selected, update) {
         el("span.clamp", {}, itemLink(item), item.hidden ? [" ", badge("hidden", "warn")] : null),
         el("span.soft.small.clamp", {}, el("code", {}, item.item_id), item.categories.length ? ` · ${categoriesOf(item)}` : null),
       ],
-      typeof item.attributes.price === "number" ? number(item.attributes.price) : "–",
+      typeof item.attributes.price === "number" ? money(item.attributes.price) : "–",
       number(item.statistics.events),
       number(item.statistics.impressions),
       clickRate(item.statistics.ctr),

@@ -2,7 +2,7 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { DAY_MS, interval, number, percent, plural, UNITS } from "../format.js";
+import { DAY_MS, interval, money, number, percent, plural, UNITS } from "../format.js";
 import { card, empty, head, stat, table } from "../parts.js";
 import { experimentHref } from "./experiment_words.js";
 
@@ -121,7 +121,6 @@ function figures(total, impressions) {
 }
 
 const clicks = (total) => (total.ctr ? `${number(total.clicks)} clicked, ${interval(total.ctr, 2)}` : "nothing shown");
-const money = (value) => number(Math.round(value * 100) / 100);
 
 function groupName(group, by) {
   if (group === "") return "default";

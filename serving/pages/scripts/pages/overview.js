@@ -2,7 +2,7 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { ago, date, duration, interval, milliseconds, number, percent, plural, rate, short, UNITS } from "../format.js";
+import { ago, date, duration, interval, milliseconds, money, number, percent, plural, rate, short, UNITS } from "../format.js";
 import { card, empty, facts, head, itemList, stat, when } from "../parts.js";
 import { driftState, hitRate, hitRatePoints } from "./drift_state.js";
 import { eventChart, marksOf, numEvents, stepText } from "./event_chart.js";
@@ -117,7 +117,7 @@ function businessFigures({ status, drift, timeline, outcomes, range }) {
     stat("Events", number(counted), `${range.name.toLowerCase()}; ${number(status.events)} in total`),
     stat("Answers", number(answers), `${number(impressions)} items shown, ${since}`),
     stat("Click rate", ctr ? percent(ctr.value, 1) : "–", ctr ? `${interval(ctr, 1)}; ${plural(clicks, "click")}` : "no items shown yet"),
-    stat("Revenue", revenue ? short(revenue) : "–", `${plural(conversions, "conversion")} from answers`),
+    stat("Revenue", revenue ? money(revenue) : "–", `${plural(conversions, "conversion")} from answers`),
     stat("Hit rate", hitRateNow ? percent(hitRateNow.value, 1) : "–", hitRateNow?.note ?? "no events scored yet"),
   ];
 }
