@@ -24,7 +24,7 @@ from urllib.parse import quote
 from benchmarks.report import percentiles, publish
 from benchmarks.scale.catalogue import multiply
 from benchmarks.scale.client import run_clients
-from benchmarks.scale.processes import cpu_s, memory_bytes
+from benchmarks.scale.processes import cpu_s, memory_bytes, wait_idle
 from benchmarks.scale.recall import recall_of_answers
 from benchmarks.scale.traffic import beside, visible_after
 from benchmarks.serving import ANSWERS, Caller, ids_of
@@ -37,7 +37,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 RECALL_USERS = 200
 PROBED_USERS = 10
 READY_TIMEOUT_S = 900.0
-SETTLE_S = 2
+SETTLE_S = 10  # so that every process has encoded the users
 
 
 def measure(data: Path, folder: Path, settings: Sequence[str], *, seconds: int) -> dict[str, object]:
@@ -54,7 +54,8 @@ def measure(data: Path, folder: Path, settings: Sequence[str], *, seconds: int) 
         figures["ready after, s"] = round(time.perf_counter() - start_s, 1)
         figures["index"] = _settled_index(Caller(port))
         figures["index after, s"] = round(time.perf_counter() - start_s, 1)
-        run_clients(port, paths, clients=1, seconds=SETTLE_S, folder=folder)
+        wait_idle(server.pid)
+        run_clients(port, paths, clients=8, seconds=SETTLE_S, folder=folder)
         for name, traffic in (("", nullcontext()), (", beside changes", beside(port, users))):
             with traffic:
                 for clients in (1, 8):
@@ -63,6 +64,7 @@ def measure(data: Path, folder: Path, settings: Sequence[str], *, seconds: int) 
         with beside(port, users):
             figures["change visible after"] = percentiles(visible_after(port, users[:PROBED_USERS]))
         figures["memory, MB"] = round(memory_bytes(server.pid) / 1e6)
+        wait_idle(server.pid)
         before_s = cpu_s(server.pid)
         time.sleep(seconds)
         figures["idle, % of a core"] = round(100 * (cpu_s(server.pid) - before_s) / seconds, 1)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+
+IDLE_CPU_S = 0.12  # in a second, of all processes of a server that has nothing to catch up with
+MAX_BUSY_S = 180
 
 
 def memory_bytes(pid: int) -> int:
@@ -17,6 +21,17 @@ def cpu_s(pid: int) -> float:
     """The CPU time that those running have used."""
     fields = [stat.rpartition(")")[2].split() for stat in _each(pid, "stat")]
     return sum(int(of_one[11]) + int(of_one[12]) for of_one in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_idle(pid: int) -> None:
+    """Wait until a server's start is over: the first pass of the monitor and the encodings of users."""
+    deadline = time.monotonic() + MAX_BUSY_S
+    busy_s = float("inf")
+    while busy_s > IDLE_CPU_S:
+        assert time.monotonic() < deadline, f"the server still computes {busy_s:.2f} s in each second"
+        before_s = cpu_s(pid)
+        time.sleep(1)
+        busy_s = cpu_s(pid) - before_s
 
 
 def family(pid: int) -> Iterator[int]:

@@ -35,15 +35,13 @@ import httpx
 
 from benchmarks.report import publish
 from benchmarks.scale.client import run_clients
-from benchmarks.scale.processes import cpu_s
+from benchmarks.scale.processes import cpu_s, wait_idle
 from benchmarks.scale.traffic import beside
 from benchmarks.serving import ANSWERS, ids_of
 from tidewise.processes.children import free_port, wait_ready
 
 CLIENTS = (1, 8)
 WARM_S = 8  # with the most clients: each process encodes the users that it answers
-IDLE_CPU_S = 0.12  # in a second, of all processes of a server that has nothing to catch up with
-MAX_BUSY_S = 180
 TRAINING_MINUTES = 1.0
 NUM_USERS = 500
 
@@ -110,17 +108,6 @@ def measure(version: TimedVersion, users: Sequence[str], folder: Path, *, second
                     cpu_ms = 1000 * (cpu_s(server.pid) - begin_cpu_s) / num_answers
                     figures[f"{clients} clients{name}"] = {**vars(load), "cpu_ms": round(cpu_ms, 2)}
     return figures
-
-
-def wait_idle(pid: int) -> None:
-    """Wait until a server's start is over: the first pass of the monitor and the encodings of users."""
-    deadline = time.monotonic() + MAX_BUSY_S
-    busy_s = float("inf")
-    while busy_s > IDLE_CPU_S:
-        assert time.monotonic() < deadline, f"the server still computes {busy_s:.2f} s in each second"
-        before_s = cpu_s(pid)
-        time.sleep(1)
-        busy_s = cpu_s(pid) - before_s
 
 
 def ratios(old: Mapping[str, float], new: Mapping[str, float]) -> dict[str, float]:
