@@ -1,20 +1,25 @@
-"""Small files that stand for very much: they end with an error that says so, and what comes before it is read."""
+"""Small files that stand for very much: they end with an error that says so, and what comes before it is read.
+
+pyarrow is imported by the tests: it starts a thread, and test processes are forks of one that has none.
+"""
 
 from __future__ import annotations
 
 import gzip
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from core.errors import InvalidInput
 from core.imports.rows import Chunk, DamagedFile
 from storage.files import duck, lines, open_rows, parquet_rows, text_rows, unpacking
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MAX_FILE_BYTES = 100_000
 
@@ -42,10 +47,14 @@ def packed(path: Path, content: bytes) -> Path:
 
 def repeated(text: str, num: int) -> pa.Array:
     """A column that says once what all of its rows are."""
+    import pyarrow as pa
+
     return pa.DictionaryArray.from_arrays(pa.array(np.zeros(num, np.int32)), pa.array([text]))
 
 
 def one_list(num: int) -> pa.Array:
+    import pyarrow as pa
+
     return pa.ListArray.from_arrays(pa.array([0, num], pa.int32()), pa.array(np.zeros(num, np.int8)))
 
 
@@ -60,6 +69,9 @@ BOMBS = {
 def test_values_that_need_much_memory_end_a_parquet_file(
     bomb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     monkeypatch.setattr(duck, "FETCHING_MIB", 64)
     path = tmp_path / "bomb.parquet"
     pq.write_table(pa.table(BOMBS[bomb]()), path, compression="zstd")
@@ -71,6 +83,9 @@ def test_values_that_need_much_memory_end_a_parquet_file(
 def test_texts_that_repeat_the_one_before_them_end_a_parquet_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     monkeypatch.setattr(duck, "FETCHING_MIB", 64)
     path, num = tmp_path / "bomb.parquet", 2_000
     table = pa.table({"user": ["x" * 100_000] * num})
@@ -82,6 +97,9 @@ def test_texts_that_repeat_the_one_before_them_end_a_parquet_file(
 
 
 def test_rows_before_a_bomb_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     monkeypatch.setattr(duck, "FETCHING_MIB", 64)
     path, schema = tmp_path / "bomb.parquet", pa.schema([("user", pa.string())])
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
@@ -103,6 +121,9 @@ def test_a_parquet_file_of_more_rows_than_a_real_one_is_refused(
 
 
 def test_values_far_larger_than_a_parquet_file_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     monkeypatch.setattr(parquet_rows, "FREE_BYTES", 1_000)
     path = tmp_path / "texts.parquet"
     pq.write_table(pa.table({"user": repeated("x" * 1000, 5_000)}), path)
@@ -112,6 +133,9 @@ def test_values_far_larger_than_a_parquet_file_end_it(tmp_path: Path, monkeypatc
 
 
 def test_a_parquet_schema_nested_deeply_is_refused(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     column: pa.Array = pa.array([1], pa.int8())
     for _ in range(600):
         column = pa.StructArray.from_arrays([column], ["a"])
