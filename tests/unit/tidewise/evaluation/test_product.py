@@ -93,6 +93,9 @@ class EncoderScorer:
         histories = [History(past.history.items + 1, past.history.times_ms) for past in pasts]
         return self._encoder.encode(histories)[:, : len(self._encoder.catalogue)]
 
+    def unseen_scores(self, pasts: Sequence[Past]) -> FloatArray:
+        return np.zeros((len(pasts), len(self._encoder.catalogue)), np.float32)
+
 
 @pytest.mark.parametrize("hides_seen", [True, False])
 def test_the_blend_is_fitted_as_the_product_fits_it(hides_seen: bool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,4 +118,7 @@ def test_the_blend_is_fitted_as_the_product_fits_it(hides_seen: bool, monkeypatc
     part = TrainingPart(columns, np.flatnonzero(~held), np.flatnonzero(held), NUM_ITEMS)
     scorer = BlendScorer(EncoderScorer(AxisEncoder(catalogue)), hides_seen=hides_seen)
     scorer.fit(part)
-    assert astuple(scorer.blend) == pytest.approx(astuple(product), rel=1e-4)
+    assert scorer.blend.weights == pytest.approx(product.weights, rel=1e-4)
+    assert product.untrained is not None
+    assert scorer.blend.untrained is not None
+    assert astuple(scorer.blend.untrained) == pytest.approx(astuple(product.untrained), rel=1e-3, abs=1e-5)
