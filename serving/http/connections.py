@@ -10,7 +10,7 @@ from __future__ import annotations
 import resource
 from collections import deque
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from starlette.types import Receive, Scope, Send
@@ -25,6 +25,7 @@ RECEIVING_S = 30.0  # in which a request must arrive, counted from the connectio
 MIN_BYTES_PER_S = 64 * 2**10  # a body extends that time by its bytes at this rate
 SENDING_S = 30.0  # how long a client may read nothing of its answer
 MAX_CONNECTIONS = 4_096  # that a process serves, if it may open twice as many files; as many more are answered 503
+LINGER_S = 2.0  # how long a refused connection reads on, without use for what it reads
 OTHER_FILES = 256  # open files that are not connections: database, log, models
 
 
@@ -58,6 +59,37 @@ class _Flow(FlowControl):
             super().resume_reading()
 
 
+class _Transport:
+    """A transport that can close as RFC 9112, section 9.6 asks: its own side first, while it reads on for a moment.
+
+    A connection that is closed with unread data is reset, and answers that are still on their way are lost with it.
+    """
+
+    def __init__(self, transport: Any, loop: Any) -> None:
+        self._transport, self._loop = transport, loop
+        self.lingers = False  # what the client goes on to send is ignored
+        self._is_ending = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Whether nothing more is sent."""
+        return self._is_ending or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close once what was written is sent."""
+        if self.is_closing():
+            return
+        if not (self.lingers and self._transport.can_write_eof()):
+            self._transport.close()
+            return
+        self._is_ending = True
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._loop.call_later(LINGER_S, self._transport.close)
+
+
 class Connection(HttpToolsProtocol):
     """A connection within these limits. The server calls `check` every second."""
 
@@ -73,7 +105,8 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first request."""
-        super().connection_made(transport)
+        self._lingering = _Transport(transport, self.loop)
+        super().connection_made(cast("Any", self._lingering))
         self.flow = _Flow(transport, self.pipeline)
         self._receiving_since = self._read_at = self.loop.time()
         if len(self.connections) > max_connections():
@@ -168,7 +201,7 @@ class Connection(HttpToolsProtocol):
         if self.pipeline or not (self._is_idle or self.cycle.more_body):
             self._close_after_answers()
             return
-        self._is_refused = True
+        self._is_refused = self._lingering.lingers = True
         if self.cycle is None or self._is_idle or not self.cycle.response_started:
             body = orjson.dumps(error_body(code, message))
             headers = {**ALWAYS, "Content-Type": "application/json", "Content-Length": f"{len(body)}"}
@@ -178,7 +211,7 @@ class Connection(HttpToolsProtocol):
 
     def _close_after_answers(self) -> None:
         """Answer the complete requests, then close."""
-        self._is_refused = True
+        self._is_refused = self._lingering.lingers = True
         self._receiving_since = None
         last = self.pipeline[0][0] if self.pipeline else self.cycle
         last.keep_alive = False

@@ -72,6 +72,11 @@ def exchange(port: int, request: bytes) -> bytes:
         return all_of(connection)
 
 
+def send_for_ever(connection: socket.socket) -> None:
+    while True:
+        connection.sendall(b"x" * 1_000)
+
+
 def statuses(reply: bytes) -> list[int]:
     return [int(part[:3]) for part in reply.split(b"HTTP/1.1 ")[1:]]
 
@@ -119,6 +124,19 @@ def test_pipelined_requests_are_answered_in_order_up_to_a_number(port: int) -> N
     many = exchange(port, HEALTH * 5_000)
     assert statuses(many) == [200] * (MAX_PIPELINED + 1)
     assert many.lower().count(b"connection: close") == 1
+
+
+def test_answers_are_sent_whole_though_the_client_sends_on(port: int) -> None:
+    replies = [statuses(exchange(port, HEALTH * 5_000)) for _ in range(20)]
+    assert replies == [[200] * (MAX_PIPELINED + 1)] * 20
+
+
+def test_a_refused_connection_ends_though_the_client_does_not(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(b"\x00 garbage\r\n\r\n")
+        assert statuses(all_of(connection)) == [400]
+        with pytest.raises(ConnectionError):  # its side has ended, ours goes on until it is closed
+            send_for_ever(connection)
 
 
 def test_garbage_behind_a_request_does_not_replace_its_answer(port: int) -> None:
