@@ -59,8 +59,9 @@ class BoundEncoder:
     def rebind(self, catalogue: Catalogue, rows: IntArray) -> BoundEncoder:
         """The encoder over a successor of its catalogue; only these rows are encoded (see `core.ports.encoder`)."""
         changed = catalogue.take(rows)
-        has_id_row = with_rows(self.has_id_row, rows, self.bundle.id_rows(changed.item_ids) != UNSEEN)
-        table = self.table.with_rows(rows, self.bundle.item_vectors(changed))
+        id_rows = self.bundle.id_rows(changed.item_ids)
+        has_id_row = with_rows(self.has_id_row, rows, id_rows != UNSEEN)
+        table = self.table.with_rows(rows, self.bundle.item_vectors(changed, id_rows))
         return BoundEncoder(self.bundle, catalogue, table, has_id_row)
 
     @property
@@ -78,7 +79,7 @@ class BoundEncoder:
 
     def unseen_items(self, rows: IntArray) -> FloatArray:
         """(N, C) vectors of items with the id row of all unseen ones; computed at each call."""
-        return self.bundle.item_vectors(self.catalogue.take(rows), unseen=True)
+        return self.bundle.item_vectors(self.catalogue.take(rows), np.full(len(rows), UNSEEN, np.int64))
 
     def query(self, vectors: FloatArray, gaps_ms: IntArray) -> FloatArray:
         """(B, C) queries: the vectors shaped by the gap from the last event to now, where the model reads it."""
@@ -169,18 +170,15 @@ class HM4SRBundle:
 
     def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> BoundEncoder:
         """The encoder over this catalogue; nothing is encoded where `slots` hold it (see `core.ports.encoder`)."""
-        has_id_row = self.id_rows(catalogue.item_ids) != UNSEEN
-        if slots is not None:
-            return BoundEncoder(self, catalogue, ItemTable.in_place(slots, len(catalogue)), has_id_row)
-        table = ItemTable.of(self.item_vectors(catalogue, and_absent=True))
-        return BoundEncoder(self, catalogue, table, has_id_row)
+        id_rows = self.id_rows(catalogue.item_ids)
+        if slots is None:
+            table = ItemTable.of(self.item_vectors(catalogue, id_rows, and_absent=True))
+        else:
+            table = ItemTable.in_place(slots, len(catalogue))
+        return BoundEncoder(self, catalogue, table, id_rows != UNSEEN)
 
-    def item_vectors(self, catalogue: Catalogue, *, and_absent: bool = False, unseen: bool = False) -> FloatArray:
-        """(N, C) vectors of all items; `and_absent`: a last row for an item that the catalogue does not hold.
-
-        `unseen`: as if no item had an id row of its own.
-        """
-        id_rows = np.full(len(catalogue), UNSEEN, np.int64) if unseen else self.id_rows(catalogue.item_ids)
+    def item_vectors(self, catalogue: Catalogue, id_rows: IntArray, *, and_absent: bool = False) -> FloatArray:
+        """(N, C) vectors of all items with (N,) id rows; `and_absent`: a last row for an item that it does not hold."""
         id_rows_N = torch.from_numpy(np.append(id_rows, UNSEEN) if and_absent else id_rows)
         with torch.inference_mode():
             contents = [self._contents(source, catalogue, and_absent=and_absent) for source in self.sources]

@@ -95,8 +95,8 @@ class NowScorer(Protocol):
 class UnseenScorer(Scorer, Protocol):
     """A scorer that learns something of each item from its events, and can score items without it."""
 
-    def unseen_scores(self, pasts: Sequence[Past]) -> FloatArray:
-        """(B, N) scores as if no item had been trained on."""
+    def scores_and_unseen(self, pasts: Sequence[Past]) -> tuple[FloatArray, FloatArray]:
+        """(B, N) scores, and (B, N) those as if no item had been trained on."""
         ...
 
 

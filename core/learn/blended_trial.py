@@ -5,7 +5,7 @@ Events are read in time order; the counts at an event hold what happened before 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, TypeGuard
 
 import numpy as np
@@ -14,7 +14,7 @@ from core.arrays import FloatArray
 from core.blending.blend import COUNTS_BLEND, Blend
 from core.blending.calibration import calibrate, choice_of
 from core.blending.features import BlendFeatures
-from core.blending.untrained import TrainingGain
+from core.blending.untrained import TrainingGain, all_trained
 from core.events.history import History, WindowShape
 from core.learn.live_features import LiveFeatures
 from core.learn.trial import QueryRanks, SliceEncoder, TrialResult, TrialSlice, check_not_empty, try_model
@@ -23,8 +23,12 @@ from core.ports.encoder import Encoder, ModelBundle
 BATCH = 64  # (query, model) pairs whose scores are in memory at once
 
 
+# Of (b,) events: the users' histories at them, and (b, ...) scores.
+_Scoring = Callable[[list[int]], tuple[list[History], FloatArray]]
+
+
 class _Query(NamedTuple):
-    """A query of a slice: its number, its event, and for each model (N,) scores and what the counts say."""
+    """A query of a slice: its number, its event, and for each model its scores and what the counts say."""
 
     number: int
     event: int
@@ -38,7 +42,7 @@ class _NoEncoder:
 
     def __init__(self, trial_slice: TrialSlice) -> None:
         self._slice = trial_slice
-        self.trained = np.ones(len(trial_slice.catalogue), np.bool_)
+        self.trained = all_trained(np.arange(len(trial_slice.catalogue)))
 
     def scores(self, indices: list[int]) -> tuple[list[History], FloatArray]:
         """The users' histories at (b,) events, and (b, N) zeros."""
@@ -65,7 +69,7 @@ def try_bundles(
     results = [try_model(bundle, trial_slice, shape) if _is_alone(bundle) else None for bundle in bundles]
     entrants = [_entrant(bundle, trial_slice, shape) for bundle in bundles if not _is_alone(bundle)]
     if entrants:
-        for query in _queries([entrant.encoder for entrant in entrants], trial_slice, half_life_ms):
+        for query in _queries([entrant.encoder.scores for entrant in entrants], trial_slice, half_life_ms):
             for entrant, (scores_N, live) in zip(entrants, query.scored, strict=True):
                 entrant.ranks.add(query.number, live.scores(entrant.blend, scores_N, entrant.encoder.trained))
     blended = (entrant.ranks.result(ms_per_user=entrant.encoder.ms_per_user) for entrant in entrants)
@@ -87,30 +91,27 @@ def _entrant(bundle: ModelBundle | None, trial_slice: TrialSlice, shape: WindowS
 
 def calibrated(encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape, *, half_life_ms: float) -> Blend:
     """The weights that predict the events of a slice best; the encoder must not have learnt from them."""
-    choices = []
-    encoders = [SliceEncoder(encoder, trial_slice, shape, unseen=unseen) for unseen in (False, True)]
-    for query in _queries(encoders, trial_slice, half_life_ms):
+    choices, on_slice = [], SliceEncoder(encoder, trial_slice, shape)
+    for query in _queries([on_slice.scores_and_unseen], trial_slice, half_life_ms):
         allowed = trial_slice.shown.copy()
         if trial_slice.hide_seen:
             seen = trial_slice.seen(query.event)
             allowed[seen[seen >= 0]] = False
-        (scores_N, live), (unseen_N, _) = query.scored
-        training = TrainingGain(encoders[0].trained, scores_N - unseen_N)
+        [((scores_N, unseen_N), live)] = query.scored
+        training = TrainingGain(on_slice.trained, scores_N - unseen_N)
         choice = choice_of(live.matrix(scores_N), allowed, int(trial_slice.rows[query.event]), training)
         choices += [choice] if choice is not None else []
     return calibrate(choices)
 
 
-def _queries(
-    encoders: Sequence[SliceEncoder | _NoEncoder], trial_slice: TrialSlice, half_life_ms: float
-) -> Iterator[_Query]:
+def _queries(scorings: Sequence[_Scoring], trial_slice: TrialSlice, half_life_ms: float) -> Iterator[_Query]:
     """All queries in time order."""
     live = LiveFeatures(trial_slice, half_life_ms=half_life_ms)
     numbers = np.argsort(live.places[trial_slice.indices], kind="stable")
-    at_once = max(1, BATCH // len(encoders))
+    at_once = max(1, BATCH // len(scorings))
     for begin in range(0, len(numbers), at_once):
         batch = numbers[begin : begin + at_once].tolist()
         indices = trial_slice.indices[batch].tolist()
-        scored = [encoder.scores(indices) for encoder in encoders]
+        scored = [scores_of(indices) for scores_of in scorings]
         for row, (number, index) in enumerate(zip(batch, indices, strict=True)):
             yield _Query(number, index, [(scores[row], live.at(index, histories[row])) for histories, scores in scored])

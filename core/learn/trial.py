@@ -7,8 +7,9 @@ are no queries, because no model serves users without a history. Shapes: q queri
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -130,11 +131,10 @@ def try_model(bundle: ModelBundle, trial_slice: TrialSlice, shape: WindowShape) 
 class SliceEncoder:
     """A model's encoder on the events of a slice. `trained`: (N,) the items that it has been trained on."""
 
-    def __init__(self, encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape, *, unseen: bool = False) -> None:
-        """`unseen`: it scores items as if it had been trained on none of them."""
+    def __init__(self, encoder: Encoder, trial_slice: TrialSlice, shape: WindowShape) -> None:
         self._encoder, self._slice, self._shape = encoder, trial_slice, shape
         self._all_rows = np.arange(len(trial_slice.catalogue))
-        self._table = encoder.unseen_items(self._all_rows) if unseen else encoder.items(self._all_rows)
+        self._table = encoder.items(self._all_rows)
         self.trained = encoder.trained(self._all_rows)
         self._encoding_s, self._num_encoded = 0.0, 0
 
@@ -145,15 +145,33 @@ class SliceEncoder:
 
     def scores(self, indices: list[int]) -> tuple[list[History], FloatArray]:
         """The users' windows at (b,) events, and (b, N) scores of all items after them."""
+        windows, queries = self._queries(indices)
+        return windows, self._scored(windows, queries, self._table)
+
+    def scores_and_unseen(self, indices: list[int]) -> tuple[list[History], FloatArray]:
+        """The windows, and (b, 2, N): the scores, and those as if it had been trained on no item."""
+        windows, queries = self._queries(indices)
+        scored = [self._scored(windows, queries, table) for table in (self._table, self._unseen_table)]
+        return windows, np.stack(scored, axis=1)
+
+    @cached_property
+    def _unseen_table(self) -> FloatArray:
+        return self._encoder.unseen_items(self._all_rows)
+
+    def _queries(self, indices: list[int]) -> tuple[list[History], FloatArray]:
         started_s = time.process_time()
         windows = [self._slice.window(index, self._shape) for index in indices]
         vectors = self._encoder.encode(windows)
         self._encoding_s += time.process_time() - started_s
         self._num_encoded += len(indices)
         with np.errstate(invalid="ignore", over="ignore"):
-            scores = self._encoder.query(vectors, np.zeros(len(indices), np.int64)) @ self._table.T
+            return windows, self._encoder.query(vectors, np.zeros(len(indices), np.int64))
+
+    def _scored(self, windows: Sequence[History], queries: FloatArray, table: FloatArray) -> FloatArray:
+        with np.errstate(invalid="ignore", over="ignore"):
+            scores: FloatArray = queries @ table.T
             add_repeats(scores, self._all_rows, self._encoder, self._slice.catalogue, windows)
-        return windows, scores
+        return scores
 
 
 class QueryRanks:

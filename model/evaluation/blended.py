@@ -121,8 +121,7 @@ class BlendScorer:
         for begin in range(0, len(places), CALIBRATED_AT_ONCE):
             block = places[begin : begin + CALIBRATED_AT_ONCE]
             pasts = part.pasts(order[block])
-            network_BN = self._network_scores(pasts, num_items=part.num_items)
-            training = self._training(pasts, network_BN)
+            network_BN, training = self._with_training(pasts, num_items=part.num_items)
             for row, (place, past) in enumerate(zip(block, pasts, strict=True)):
                 self._apply(live, part, order[num_applied:place])
                 num_applied = place
@@ -131,11 +130,14 @@ class BlendScorer:
                 choices += [choice] if choice is not None else []
         return choices
 
-    def _training(self, pasts: Sequence[Past], network_BN: FloatArray) -> list[TrainingGain] | list[None]:
-        """For each question what training on items adds to their scores, where the network can tell."""
+    def _with_training(
+        self, pasts: Sequence[Past], *, num_items: int
+    ) -> tuple[FloatArray, list[TrainingGain] | list[None]]:
+        """(B, N) scores of the network, and for each question what training adds to them, where it can tell."""
         if not isinstance(self.network, UnseenScorer):
-            return [None] * len(pasts)
-        return [TrainingGain(self._trained, gain_N) for gain_N in network_BN - self.network.unseen_scores(pasts)]
+            return self._network_scores(pasts, num_items=num_items), [None] * len(pasts)
+        network_BN, unseen_BN = self.network.scores_and_unseen(pasts)
+        return network_BN, [TrainingGain(self._trained, gain_N) for gain_N in network_BN - unseen_BN]
 
     def _choice(
         self, live: LiveCounts, past: Past, network_N: FloatArray, answer: int, training: TrainingGain | None

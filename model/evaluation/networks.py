@@ -115,9 +115,9 @@ class NetworkScorer:
         self.report["parameters"] = model.num_parameters
         self.model = model.eval()
         id_rows = np.full(len(catalogue), UNSEEN, np.int64)
-        self._unseen_table = self._all_items(id_rows, sources)
         id_rows[data.trained_rows] = np.arange(1, len(data.trained_rows) + 1)
-        self._table = self._all_items(id_rows, sources)
+        self._table = self._all_items(id_rows)
+        self._unseen_table: Tensor | None = None  # until it is asked for
 
     def _split(self, part: TrainingPart) -> Split:
         """A sample of the validation events for early stopping; none if there are too few to be reliable."""
@@ -125,10 +125,11 @@ class NetworkScorer:
         return Split(part.train, part.validation_sample(limit=limit, least=MIN_VALIDATION_EVENTS, seed=self.seed))
 
     @torch.inference_mode()
-    def _all_items(self, id_rows: IntArray, sources: Sequence[FeatureSource]) -> Tensor:
+    def _all_items(self, id_rows: IntArray) -> Tensor:
         """(N, C) vectors of the whole catalogue with these id rows; `UNSEEN` is that of all untrained items."""
         device = torch.device(self.plan.device)
-        features = {source.name: _features(source, self.contents.catalogue, device) for source in sources}
+        catalogue, sources = self.contents.catalogue, self.contents.pick(self.config)
+        features = {source.name: _features(source, catalogue, device) for source in sources}
         return self.model.item_vectors(torch.from_numpy(id_rows).to(device), features)
 
     @property
@@ -138,15 +139,20 @@ class NetworkScorer:
 
     def scores(self, pasts: Sequence[Past], *, gaps_ms: IntArray | None = None) -> FloatArray:
         """(B, N) scores of all items; 0 after an empty history. `gaps_ms`: an input of models that read the gap."""
-        return self._scores(self._table, pasts, gaps_ms)
+        [scores_BN] = self._scores([self._table], pasts, gaps_ms)
+        return scores_BN
 
-    def unseen_scores(self, pasts: Sequence[Past]) -> FloatArray:
-        """(B, N) scores as if no item had an id row of its own."""
-        return self._scores(self._unseen_table, pasts, None)
+    def scores_and_unseen(self, pasts: Sequence[Past]) -> tuple[FloatArray, FloatArray]:
+        """(B, N) scores, and (B, N) those as if no item had an id row of its own."""
+        if self._unseen_table is None:
+            self._unseen_table = self._all_items(np.full(len(self._table), UNSEEN, np.int64))
+        scores_BN, unseen_BN = self._scores([self._table, self._unseen_table], pasts, None)
+        return scores_BN, unseen_BN
 
     @torch.inference_mode()
-    def _scores(self, vectors_NC: Tensor, pasts: Sequence[Past], gaps_ms: IntArray | None) -> FloatArray:
-        scores_BN = np.zeros((len(pasts), len(self._table)), np.float32)
+    def _scores(self, tables: Sequence[Tensor], pasts: Sequence[Past], gaps_ms: IntArray | None) -> list[FloatArray]:
+        """(B, N) scores by each (N, C) table of item vectors; the users are encoded once."""
+        scores = [np.zeros((len(pasts), len(table_NC)), np.float32) for table_NC in tables]
         known = np.array([row for row, past in enumerate(pasts) if len(past.history)], np.int64)
         if len(known):
             items_BL, times_ms_BL, lengths_B = self._windows([pasts[row] for row in known])
@@ -154,11 +160,12 @@ class NetworkScorer:
             if gaps_ms is not None and self.model.now_gap is not None:
                 told_B = self.model.now_gap.rows(_on(self._table.device, gaps_ms[known]))
                 queries_BC = self.model.now_gap(queries_BC, told_B)
-            found_BN = queries_BC @ vectors_NC.T
-            if self.model.repeats is not None:
-                found_BN.scatter_add_(1, items_BL, self.model.repeats(times_ms_BL, lengths_B - 1))
-            scores_BN[known] = found_BN.cpu().numpy()
-        return scores_BN
+            for scores_BN, table_NC in zip(scores, tables, strict=True):
+                found_BN = queries_BC @ table_NC.T
+                if self.model.repeats is not None:
+                    found_BN.scatter_add_(1, items_BL, self.model.repeats(times_ms_BL, lengths_B - 1))
+                scores_BN[known] = found_BN.cpu().numpy()
+        return scores
 
     def _windows(self, pasts: Sequence[Past]) -> tuple[Tensor, Tensor, Tensor]:
         """(B, L) items and times and (B,) lengths of windows, cut as in serving and padded to the right."""

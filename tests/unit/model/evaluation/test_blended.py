@@ -101,8 +101,8 @@ class Untaught(Oracle):
 class AwareOfIt(Untaught):
     """Tells that its scores come from training: without it, all items score 0."""
 
-    def unseen_scores(self, pasts: Sequence[Past]) -> FloatArray:
-        return np.zeros((len(pasts), NUM_ITEMS), np.float32)
+    def scores_and_unseen(self, pasts: Sequence[Past]) -> tuple[FloatArray, FloatArray]:
+        return self.scores(pasts), np.zeros((len(pasts), NUM_ITEMS), np.float32)
 
 
 def test_an_item_newer_than_the_training_gains_what_training_would_add() -> None:

@@ -93,8 +93,8 @@ class EncoderScorer:
         histories = [History(past.history.items + 1, past.history.times_ms) for past in pasts]
         return self._encoder.encode(histories)[:, : len(self._encoder.catalogue)]
 
-    def unseen_scores(self, pasts: Sequence[Past]) -> FloatArray:
-        return np.zeros((len(pasts), len(self._encoder.catalogue)), np.float32)
+    def scores_and_unseen(self, pasts: Sequence[Past]) -> tuple[FloatArray, FloatArray]:
+        return self.scores(pasts), np.zeros((len(pasts), len(self._encoder.catalogue)), np.float32)
 
 
 @pytest.mark.parametrize("hides_seen", [True, False])
