@@ -9,12 +9,12 @@ an event of the same user.
 from __future__ import annotations
 
 import argparse
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.data_copies import copy_data
 from benchmarks.promotions import SETTLE_S
 from benchmarks.report import publish
 from benchmarks.serving import ids_of, measure_many, summary
@@ -50,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
-        shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
+        copy_data(options.data, data)
         measure_twice(data, Path(folder), requests=options.requests, clients=options.clients)
 
 

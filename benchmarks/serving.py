@@ -17,7 +17,6 @@ import argparse
 import http.client
 import json
 import random
-import shutil
 import sqlite3
 import tempfile
 import threading
@@ -29,6 +28,7 @@ from urllib.parse import quote
 
 from rich.console import Console
 
+from benchmarks.data_copies import copy_data
 from benchmarks.report import percentiles, publish
 from benchmarks.scale.processes import cpu_s
 from tidewise.demo.demo import prepare
@@ -136,7 +136,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder) / "data"
         if options.data:
-            shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
+            copy_data(options.data, data)
         else:
             settings = load_settings(overrides={"data.folder": str(data), "train.max_minutes": 0.5})
             prepare(settings, Console(stderr=True))

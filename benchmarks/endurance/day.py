@@ -11,23 +11,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import sqlite3
-import subprocess
-import tempfile
 import time
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from benchmarks.data_copies import ServedCopy, served_copy
 from benchmarks.endurance.client import LoadedApi
 from benchmarks.report import percentiles, publish
 from benchmarks.scale.processes import cpu_s, memory_bytes
 from benchmarks.serving import ids_of
 from core.clock import DAY_MS
 from tidewise.bootstrap import open_system
-from tidewise.processes.children import free_port, running, wait_ready
 from tidewise.settings.schema import DATABASE_NAME, load_settings
 
 QUARTERS = 4
@@ -49,13 +46,13 @@ class ServerState:
 class SimulatedDay:
     """Load whose events' times pass `speed` times as fast as the clock."""
 
-    def __init__(self, data: Path, port: int, server: subprocess.Popen[bytes], *, speed: float) -> None:
-        users, items = ids_of(data)
-        with closing(sqlite3.connect(data / DATABASE_NAME)) as database:
+    def __init__(self, served: ServedCopy, *, speed: float) -> None:
+        users, items = ids_of(served.data)
+        with closing(sqlite3.connect(served.data / DATABASE_NAME)) as database:
             [(newest_ms,)] = database.execute("SELECT max(time_ms) FROM interactions")
-        self._data, self._server, self._speed = data, server, speed
+        self._served, self._speed = served, speed
         self._start_ms, self._begin_s = int(newest_ms) + DAY_MS, time.monotonic()
-        self._api = LoadedApi(port, users, items, prefix=PREFIX, event_time_ms=self._now_ms)
+        self._api = LoadedApi(served.port, users, items, prefix=PREFIX, event_time_ms=self._now_ms)
 
     def _now_ms(self) -> int:
         return self._start_ms + round((time.monotonic() - self._begin_s) * self._speed * 1000)
@@ -84,9 +81,8 @@ class SimulatedDay:
         }
 
     def _state(self) -> ServerState:
-        pid, report = self._server.pid, self._api.report
-        num_bytes = sum(path.stat().st_size for path in self._data.rglob("*") if path.is_file())
-        memory_mb, files_mb = round(memory_bytes(pid) / 1e6), round(num_bytes / 1e6)
+        pid, report = self._served.process.pid, self._api.report
+        memory_mb, files_mb = round(memory_bytes(pid) / 1e6), round(self._served.file_bytes() / 1e6)
         return ServerState(memory_mb, files_mb, cpu_s(pid), report.num_sent, len(report.took_s))
 
 
@@ -100,17 +96,11 @@ def main() -> None:
     parser.add_argument("--speed", type=float, default=120.0, help="seconds of the day per second of the clock")
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        data, log, port = Path(name) / "data", Path(name) / "up.log", free_port(0)
-        shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
-        with open_system(load_settings(overrides={"data.folder": str(data)})) as system:
+    with served_copy(options.data, processes=options.processes) as served:
+        with open_system(load_settings(overrides={"data.folder": str(served.data)})) as system:
             if system.settings.clock.mode != "stream":
                 parser.error("wanted a folder made with --set clock.mode=stream, got one that lives by the clock")
-        arguments = ["up", "--data", str(data), "--port", str(port), "--no-train"]
-        with running([*arguments, "--processes", str(options.processes)], log=log) as process:
-            wait_ready(process, f"http://127.0.0.1:{port}", log=log)
-            day = SimulatedDay(data, port, process, speed=options.speed)
-            figures = asyncio.run(day.figures(options.rate))
+        figures = asyncio.run(SimulatedDay(served, speed=options.speed).figures(options.rate))
     publish(f"a simulated day at {options.rate:g} requests/s, {options.speed:g} times as fast", figures)
 
 

@@ -13,22 +13,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import shutil
 import sqlite3
-import subprocess
-import tempfile
 import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.data_copies import ServedCopy, served_copy
 from benchmarks.endurance.client import ACKNOWLEDGED, REFUSED, UNANSWERED, LoadedApi, LoadReport
 from benchmarks.faults.clients.comparison import event_key, keys_of_events
 from benchmarks.report import percentiles, publish
 from benchmarks.scale.processes import memory_bytes
 from benchmarks.serving import ids_of
-from tidewise.processes.children import free_port, running, wait_ready
 from tidewise.settings.schema import DATABASE_NAME
 
 CARRIED_CLIENTS, CARRIED_S = 32, 20.0
@@ -45,21 +42,21 @@ class Usage(NamedTuple):
 
 
 class OverloadedServer:
-    """`tidewise up` on a copy of a data folder."""
+    """A server with its users and items."""
 
-    def __init__(self, data: Path, port: int, server: subprocess.Popen[bytes]) -> None:
-        users, items = ids_of(data)
+    def __init__(self, served: ServedCopy) -> None:
+        users, self._items = ids_of(served.data)
         self._users = random.Random(1).sample(users, min(2000, len(users)))
-        self._items, self._data, self._port, self._server = items, data, port, server
+        self._served = served
 
     def load(self, prefix: str) -> LoadedApi:
         """Clients whose events have ids of their own."""
-        return LoadedApi(self._port, self._users, self._items, prefix=prefix)
+        return LoadedApi(self._served.port, self._users, self._items, prefix=prefix)
 
     def usage(self) -> Usage:
         """Memory of all processes and files of the data folder."""
-        num_bytes = sum(path.stat().st_size for path in self._data.rglob("*") if path.is_file())
-        return Usage(round(memory_bytes(self._server.pid) / 1e6), round(num_bytes / 1e6))
+        memory = memory_bytes(self._served.process.pid)
+        return Usage(round(memory / 1e6), round(self._served.file_bytes() / 1e6))
 
     async def alone_s(self, prefix: str) -> list[float]:
         """Seconds of each answer of a single client; a request without an answer counts as its time limit."""
@@ -69,7 +66,7 @@ class OverloadedServer:
 
     def stored(self, report: LoadReport) -> dict[str, object]:
         """What is stored of the load's events against what its clients were told."""
-        with closing(sqlite3.connect(self._data / DATABASE_NAME)) as database:
+        with closing(sqlite3.connect(self._served.data / DATABASE_NAME)) as database:
             stored = keys_of_events(database.execute)
         num_sent, num_stored = Counter(report.events), Counter[int]()
         for number, state in enumerate(report.events):
@@ -131,15 +128,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--processes", type=int, default=2)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        data, log, port = Path(name) / "data", Path(name) / "up.log", free_port(0)
-        shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
-        arguments = ["up", "--data", str(data), "--port", str(port), "--no-train"]
-        with running([*arguments, "--processes", str(options.processes)], log=log) as process:
-            wait_ready(process, f"http://127.0.0.1:{port}", log=log)
-            server = OverloadedServer(data, port, process)
-            work = overload(server, times=options.times, minutes=options.minutes, clients=options.clients)
-            figures = asyncio.run(work)
+    with served_copy(options.data, processes=options.processes) as served:
+        work = overload(OverloadedServer(served), times=options.times, minutes=options.minutes, clients=options.clients)
+        figures = asyncio.run(work)
     publish(f"{options.times:g} times the load for {options.minutes:g} minutes, {options.clients} clients", figures)
 
 

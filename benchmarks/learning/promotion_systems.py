@@ -5,7 +5,6 @@ Independent of requests and of what is promoted.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.data_copies import copy_data
 from benchmarks.streaming.servers import servers
 from stream.kafka.admin import ensure_topics
 from tidewise.bootstrap import System, open_system
@@ -22,7 +22,6 @@ from tidewise.processes.kafka import kafka_settings
 from tidewise.settings.schema import load_settings
 
 TOPIC = "interactions"
-NOT_COPIED = shutil.ignore_patterns("*.log", "*.lock")
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Stage:
 def over_sqlite(given: Path, folder: Path) -> Iterator[Stage]:
     """A copy of a data folder."""
     data = folder / "data"
-    shutil.copytree(given, data, ignore=NOT_COPIED)
+    copy_data(given, data)
     with open_system(load_settings(overrides={"data.folder": str(data)})) as system:
         yield Stage(system, ["--data", str(data)], folder, is_distributed=False)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from benchmarks.data_copies import copy_data
 from benchmarks.report import percentiles, publish
 from benchmarks.scale.catalogue import multiply
 from benchmarks.scale.client import run_clients
@@ -93,7 +93,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             data = folder / "data"
-            shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
+            copy_data(options.data, data)
             overrides = {"data.folder": str(data), **dict(setting.split("=", 1) for setting in options.set)}
             with open_system(load_settings(overrides=overrides), recommends=True) as system:
                 size = multiply(system, size)

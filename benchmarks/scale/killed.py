@@ -12,9 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from contextlib import suppress
@@ -24,10 +22,10 @@ from urllib.parse import quote
 
 import httpx
 
+from benchmarks.data_copies import served_copy
 from benchmarks.report import percentiles, publish
 from benchmarks.scale.processes import family
 from benchmarks.serving import ids_of
-from tidewise.processes.children import free_port, running, wait_ready
 
 CLIENTS = 8
 PAUSE_S = 2.0  # after the killed process is back
@@ -97,30 +95,26 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--kills", type=int, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        data, log, port = Path(name) / "data", Path(name) / "up.log", free_port(0)
-        shutil.copytree(options.data, data, ignore=shutil.ignore_patterns("*.log", "*.lock"))
-        users = random.Random(1).sample(ids_of(data)[0], 100)
-        arguments = ["up", "--data", str(data), "--port", str(port), "--no-train"]
-        url, stop = f"http://127.0.0.1:{port}", threading.Event()
-        with running([*arguments, "--processes", str(options.processes)], log=log) as server:
-            wait_ready(server, url, log=log)
-            clients = [RepeatingClient(url, users, keeps_connection=number % 2 == 0) for number in range(CLIENTS)]
-            threads = [threading.Thread(target=client.run, args=(stop,)) for client in clients]
-            for thread in threads:
-                thread.start()
-            back_s = []
-            for _ in range(options.kills):
-                time.sleep(PAUSE_S)
-                killed, killed_s = listeners(server.pid, port)[0], time.perf_counter()
-                os.kill(killed, signal.SIGKILL)
-                while killed in (listening := listeners(server.pid, port)) or len(listening) < options.processes:
-                    time.sleep(0.05)
-                back_s.append(time.perf_counter() - killed_s)
+    stop = threading.Event()
+    with served_copy(options.data, processes=options.processes) as served:
+        pid, port, users = served.process.pid, served.port, random.Random(1).sample(ids_of(served.data)[0], 100)
+        url = f"http://127.0.0.1:{port}"
+        clients = [RepeatingClient(url, users, keeps_connection=number % 2 == 0) for number in range(CLIENTS)]
+        threads = [threading.Thread(target=client.run, args=(stop,)) for client in clients]
+        for thread in threads:
+            thread.start()
+        back_s = []
+        for _ in range(options.kills):
             time.sleep(PAUSE_S)
-            stop.set()
-            for thread in threads:
-                thread.join()
+            killed, killed_s = listeners(pid, port)[0], time.perf_counter()
+            os.kill(killed, signal.SIGKILL)
+            while killed in (listening := listeners(pid, port)) or len(listening) < options.processes:
+                time.sleep(0.05)
+            back_s.append(time.perf_counter() - killed_s)
+        time.sleep(PAUSE_S)
+        stop.set()
+        for thread in threads:
+            thread.join()
     failures_s = [failure for client in clients for failure in client.failures_s]
     figures = {
         "kills": options.kills,

@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.data_copies import copy_data
 from benchmarks.report import publish
 from benchmarks.scale.catalogue import multiply
 from benchmarks.scale.processes import memory_bytes
@@ -67,7 +67,7 @@ def at_size(data: Path, size: int) -> dict[str, float]:
     """The figures of a copy of the data with so many items."""
     with tempfile.TemporaryDirectory() as name:
         copy = Path(name) / "data"
-        shutil.copytree(data, copy, ignore=shutil.ignore_patterns("*.log", "*.lock"))
+        copy_data(data, copy)
         with open_system(load_settings(overrides={"data.folder": str(copy)}), recommends=True) as system:
             multiply(system, size)
         return measured(copy)
