@@ -36,7 +36,7 @@ class KeptAnswers:
         now_ms = self._clock.now_ms()
         with self._store.read(snapshot=False) as read:
             revision, user = read.users.version(user_id)
-        gap_ms = None if user is None or user.newest_ms is None else max(0, now_ms - user.newest_ms)
+        gap_ms = gap_since(None if user is None else user.newest_ms, now_ms)
         wanted = WantedList(user_id, request, user, gap_step(snapshot, gap_ms))
         ranked = self._lists.find(Moment.of(serving, revision, now_ms), wanted)
         seq = None if user is None else user.seq
@@ -47,6 +47,11 @@ def pinned(snapshot: ServingSnapshot, request: RecommendationRequest) -> tuple[S
     """The snapshot of the request's model; that of the champion, outside its experiment, if it was just unloaded."""
     of_model = snapshot.of(request.model)
     return (snapshot, replace(request, arm="", model="")) if of_model is None else (of_model, request)
+
+
+def gap_since(newest_ms: int | None, now_ms: int) -> int | None:
+    """The gap from the last event of a history to the answer; None without one."""
+    return None if newest_ms is None else max(0, now_ms - newest_ms)
 
 
 def gap_step(snapshot: ServingSnapshot, gap_ms: int | None) -> int:

@@ -22,7 +22,7 @@ from core.events.history import EMPTY_HISTORY, EMPTY_WINDOW, History, WindowShap
 from core.events.interactions import EventTypes
 from core.ports.store import ReadTransaction, Store
 from core.recommendation.explained_items import explained
-from core.recommendation.kept_answers import KeptAnswers, answer_of, gap_step, pinned
+from core.recommendation.kept_answers import KeptAnswers, answer_of, gap_since, gap_step, pinned
 from core.recommendation.kept_lists import KeptLists, Moment, WantedList
 from core.recommendation.pages import Selected, next_page, select
 from core.recommendation.ranking.choice import by_model, ranker_of, without_model
@@ -77,7 +77,7 @@ class _UserRequest(NamedTuple):
 
     @property
     def gap_ms(self) -> int | None:
-        return _gap_ms(self.items.now_ms, self.history)
+        return gap_since(self.state.window.last_time_ms if self.state else None, self.items.now_ms)
 
     @property
     def gap_step(self) -> int:
@@ -152,7 +152,7 @@ class Recommender:
             state, hidden = _parts(user)
             session = session_history(items, events)
             history = continued(state.window if state else EMPTY_WINDOW, session, self._shape)
-            gap_ms = _gap_ms(now_ms, history)
+            gap_ms = gap_since(int(history.times_ms[-1]) if len(history) else None, now_ms)
             if request.exclude_seen:
                 hidden = np.union1d(hidden, session.items)
             if not len(history):
@@ -351,11 +351,6 @@ class Recommender:
 def _parts(user: CurrentUser | None) -> tuple[UserState | None, IntArray]:
     """The state of a user, and the keys of the items that the user's events rule out."""
     return (None, NO_KEYS) if user is None else (user.state, user.hidden)
-
-
-def _gap_ms(now_ms: int, history: History) -> int | None:
-    """The gap from the last event of a history to the answer; None without one."""
-    return max(0, now_ms - int(history.times_ms[-1])) if len(history) else None
 
 
 def _trend_reason(since_ms: int | None) -> str:

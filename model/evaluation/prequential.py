@@ -9,7 +9,7 @@ Independent of files. Shapes: q test events, N items.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -127,11 +127,6 @@ class PrequentialStream:
         num_before[self.dataset.arrival] = np.arange(len(self.columns))
         return num_before
 
-    def triples(self, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
-        """User, item and time of events by their place in the order in which they happened."""
-        columns = self.columns.where(self.dataset.arrival[begin:end])
-        return zip(columns.users.tolist(), columns.items.tolist(), columns.times_ms.tolist(), strict=True)
-
     def ranks(self, numbers: IntArray, scores_BN: FloatArray) -> Array:
         """(b,) ranks from 0 among the items born so far, ties sharing theirs."""
         scores_BN = np.where(self.born_ms <= self.times_ms[numbers][:, None], scores_BN, -np.inf)
@@ -197,19 +192,32 @@ def run_models(
     return run
 
 
+class _EventsBefore:
+    """Applies events once each, in the order in which they happened. `since`: how many have been applied already."""
+
+    def __init__(self, stream: PrequentialStream, apply: Callable[[int, int, int], None], *, since: int = 0) -> None:
+        self._stream, self._apply, self._num_applied = stream, apply, since
+
+    def catch_up(self, event: int) -> None:
+        """Apply all events before this one."""
+        num_before = int(self._stream.num_before[event])
+        columns = self._stream.columns.where(self._stream.dataset.arrival[self._num_applied : num_before])
+        triples = (columns.users.tolist(), columns.items.tolist(), columns.times_ms.tolist())
+        for user, item, time_ms in zip(*triples, strict=True):
+            self._apply(user, item, time_ms)
+        self._num_applied = num_before
+
+
 class _CountsAtEvents:
     """The live counts at test events, which are asked for in the order in which they happened."""
 
     def __init__(self, stream: PrequentialStream) -> None:
         self._stream, self._counts = stream, LiveCounts(stream.dataset.num_items)
-        self._num_counted = 0
+        self._before = _EventsBefore(stream, self._counts.apply)
 
     def features(self, number: int, history: History) -> BlendFeatures:
         """What the events before a test event say of all items."""
-        num_before = int(self._stream.num_before[self._stream.test_rows[number]])
-        for user, item, time_ms in self._stream.triples(self._num_counted, num_before):
-            self._counts.apply(user, item, time_ms)
-        self._num_counted = num_before
+        self._before.catch_up(int(self._stream.test_rows[number]))
         hidden = np.unique(history.items) if self._stream.hide_seen else np.empty(0, np.int64)
         return self._counts.features(history, hidden)
 
@@ -225,13 +233,11 @@ def run_scorer(stream: PrequentialStream, scorer: Scorer, *, tick: Ticker) -> Ar
     begun_s = time.process_time()
     _fit(stream, scorer, int(stream.starts_ms[0]))
     run.train_s = [time.process_time() - begun_s]
-    period, num_applied = 0, int((stream.columns.times_ms < stream.starts_ms[0]).sum())
+    period, num_fitted = 0, int((stream.columns.times_ms < stream.starts_ms[0]).sum())
+    before = _EventsBefore(stream, scorer.apply, since=num_fitted) if isinstance(scorer, LiveScorer) else None
     for number, event in enumerate(stream.test_rows.tolist()):
-        if isinstance(scorer, LiveScorer):
-            num_before = int(stream.num_before[event])
-            for user, item, time_ms in stream.triples(num_applied, num_before):
-                scorer.apply(user, item, time_ms)
-            num_applied = num_before
+        if before is not None:
+            before.catch_up(event)
         elif stream.periods[number] > period:
             period, fit_s = int(stream.periods[number]), time.process_time()
             _fit(stream, scorer, int(stream.starts_ms[period]))

@@ -6,7 +6,7 @@ The errors of `core` become HTTP statuses here, and nowhere else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -46,8 +46,6 @@ class HTTPError(Exception):
 
 # Answers hold personal data, which proxies must not keep, and are JSON, which browsers must not show as a page.
 ALWAYS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-
 _RAW_ALWAYS = [(name.lower().encode(), value.encode()) for name, value in ALWAYS.items()]
 _RAW_TYPE = (b"content-type", b"application/json")
 
@@ -106,23 +104,6 @@ def internal_error(request: str, error: Exception) -> Response:
     return json_reply(error_body("internal", message), status=500)
 
 
-def add_error_replies(app: FastAPI) -> None:
-    """Answer every error in the error shape."""
-    app.add_exception_handler(TidewiseError, _on_domain_error)
-    app.add_exception_handler(HTTPError, _on_request_error)
-    app.add_exception_handler(HTTPException, _on_http_error)
-    app.add_exception_handler(RequestValidationError, _on_http_error)
-
-
-async def error_reply(request: Request, error: Exception) -> Response:
-    """The answer to an error of an endpoint; raises it again where it is unexpected."""
-    if isinstance(error, TidewiseError):
-        return await _on_domain_error(request, error)
-    if isinstance(error, HTTPError):
-        return await _on_request_error(request, error)
-    raise error
-
-
 async def _on_domain_error(request: Request, error: Exception) -> Response:
     message = str(error)
     if isinstance(error, InvalidInput):
@@ -160,3 +141,26 @@ def _allowed_methods(request: Request) -> list[str]:
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     matching = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
     return sorted({method for route in matching for method in route.methods or ()})
+
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+HANDLERS: Mapping[type[Exception], Handler] = {
+    TidewiseError: _on_domain_error,
+    HTTPError: _on_request_error,
+    HTTPException: _on_http_error,
+    RequestValidationError: _on_http_error,
+}
+
+
+def add_error_replies(app: FastAPI) -> None:
+    """Answer every error in the error shape."""
+    for kind, handler in HANDLERS.items():
+        app.add_exception_handler(kind, handler)
+
+
+async def error_reply(request: Request, error: Exception) -> Response:
+    """The answer to an error of an endpoint; raises it again where it is unexpected."""
+    for kind, handler in HANDLERS.items():
+        if isinstance(error, kind):
+            return await handler(request, error)
+    raise error

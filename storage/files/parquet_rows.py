@@ -16,7 +16,7 @@ from core.imports.rows import Chunk, missing_column
 from storage.files.duck import READING_MIB, Unreadable, connect, fetch
 from storage.files.lines import damaged
 from storage.files.text_rows import MAX_CHUNK_CHARS
-from storage.files.unpacking import FREE_BYTES, MAX_RATIO
+from storage.files.unpacking import MAX_RATIO, max_content_bytes
 
 FREE_ROWS = 10_000_000  # that a file may have whatever its size
 FETCHED_ROWS = 1_000
@@ -84,7 +84,7 @@ class ParquetRows:
     def _check_content(self, num_bytes: int) -> None:
         """Raise `Unreadable` where the values so far are too many for a file of this size."""
         self._num_bytes += num_bytes
-        if self._num_bytes > max(FREE_BYTES, MAX_RATIO * self.size):
+        if self._num_bytes > max_content_bytes(self.size):
             msg = f"its values are more than {MAX_RATIO} times its size"
             raise Unreadable(msg)
 

@@ -57,6 +57,11 @@ class UnpackedText:
         self._packed.close()
 
 
+def max_content_bytes(size: int) -> int:
+    """How many bytes the contents of a packed file of so many bytes may have."""
+    return max(FREE_BYTES, MAX_RATIO * size)
+
+
 def unpacked(
     stream: io.RawIOBase, path: Path, encoding: str | None, *, size: int | None = None, is_array: bool = False
 ) -> UnpackedText:
@@ -71,7 +76,7 @@ def unpacked(
         codecs.lookup(encoding or "utf-8")
         compression, content = _decompressed(packed, path, is_array=is_array)
         head = content.peek(PROBED_BYTES)[:PROBED_BYTES]
-        max_bytes = max(FREE_BYTES, MAX_RATIO * size) if compression and size else math.inf
+        max_bytes = max_content_bytes(size) if compression and size else math.inf
         return UnpackedText(compression, _marked(head) or encoding or _guessed(head), content, packed, max_bytes)
     except LookupError:
         packed.close()

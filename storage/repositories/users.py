@@ -59,24 +59,25 @@ def _find(dialect: Dialect) -> CompilerElement:
     return select(*STATE).where(users.c.key == _owner_key())
 
 
-def _snapshot(dialect: Dialect) -> CompilerElement:
-    """One row, also for an unknown user; what the reader knows already is NULL."""
+def _with_revision(*columns: ColumnElement[Any]) -> CompilerElement:
+    """The item revision and these columns of the user: one row, also for an unknown user."""
     revision = select(current_revision().label("revision")).subquery()
+    return select(revision.c.revision, *columns).select_from(revision.outerjoin(users, users.c.key == _owner_key()))
+
+
+def _snapshot(dialect: Dialect) -> CompilerElement:
+    """What the reader knows already is NULL."""
     changed = or_(users.c.key != bindparam("known_key"), users.c.seq != bindparam("known_seq"))
     requested = (interactions.c.user_key == users.c.key, dialect.is_in(interactions.c.type_code, "type_codes"))
     item_type = interactions.c.item_key * MAX_TYPES + interactions.c.type_code
     collected = dialect.collected(item_type, interactions.c.time_ms, interactions.c.user_seq)
     events = select(collected).where(*requested).scalar_subquery()
     new = (case((changed, users.c.window)).label("new_window"), case((changed, events)).label("events"))
-    columns = (revision.c.revision, new[1], users.c.key, users.c.seq, users.c.num_events, new[0], users.c.erased_ms)
-    return select(*columns).select_from(revision.outerjoin(users, users.c.key == _owner_key()))
+    return _with_revision(new[1], users.c.key, users.c.seq, users.c.num_events, new[0], users.c.erased_ms)
 
 
 def _version(dialect: Dialect) -> CompilerElement:
-    """One row, also for an unknown user."""
-    revision = select(current_revision().label("revision")).subquery()
-    columns = (revision.c.revision, users.c.key, users.c.seq, users.c.newest_ms)
-    return select(*columns).select_from(revision.outerjoin(users, users.c.key == _owner_key()))
+    return _with_revision(users.c.key, users.c.seq, users.c.newest_ms)
 
 
 def _find_by_key(dialect: Dialect) -> Select[Any]:

@@ -19,13 +19,10 @@ from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
 from tidewise.evaluation.charts import write_line_chart
 from tidewise.evaluation.files import TEXT_FEATURES, cut_of
 from tidewise.evaluation.product import default_settings, with_contents, within
-from tidewise.training.blending import held_out_since_ms, with_blend
+from tidewise.training.blending import with_blend
 from tidewise.training.plans import fine_tuning_plan, model_config, training_plan
 
 if TYPE_CHECKING:
-    from core.catalogue.items import Catalogue
-    from core.records.stored import EventColumns
-    from model.bundle import HM4SRBundle
     from model.evaluation.arms import TrainingRecipe
     from model.evaluation.dataset import Dataset
     from model.evaluation.models import Budget
@@ -93,20 +90,10 @@ def product_recipe(budget: Budget, *, has_text: bool, folder: Path | None) -> Tr
     settings = default_settings(budget)
     plan = within(training_plan(settings), budget)
 
-    def blended(
-        bundle: HM4SRBundle,
-        columns: EventColumns,
-        catalogue: Catalogue,
-        *,
-        since_ms: int | None,
-        before_training: HM4SRBundle | None,
-    ) -> HM4SRBundle:
-        if since_ms is None:
-            since_ms = held_out_since_ms(columns, share=plan.validation_share)
-        return with_blend(settings, bundle, columns, catalogue, since_ms=since_ms, before_training=before_training)
-
     config = with_contents(model_config(settings), {"text"} if has_text else set())
-    return TrainingRecipe(config, plan, fine_tuning_plan(settings), folder=folder, blender=blended)
+    return TrainingRecipe(
+        config, plan, fine_tuning_plan(settings), folder=folder, blender=partial(with_blend, settings)
+    )
 
 
 def replay(plan: PrequentialReplay, *, progress: Progress) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from core.records.stored import EventColumns, ModelRecord
 from tidewise.bootstrap import MODELS_FOLDER, System, features_folder, load_model, models_folder
 from tidewise.process_setup import process_name
 from tidewise.settings.schema import Settings
-from tidewise.training.blending import held_out_since_ms, with_blend
+from tidewise.training.blending import with_blend
 from tidewise.training.features import sources_in
 from tidewise.training.plans import fine_tuning_plan, learning_policy, model_config, training_plan
 from tidewise.training.processes import training_processes
@@ -166,21 +166,19 @@ def train_fully(
         msg = f"wanted at least {MIN_TRAINABLE_EVENTS} events to train on, got {len(columns)}; import more first"
         raise NotReady(msg)
     sources = sources_in(features_folder(settings), catalogue, size=settings.model.content_dim)
-    plan = training_plan(settings)
     with training_processes(settings.train.processes, device=settings.train.device) as group:
         bundle = train(
             columns,
             catalogue,
             config=model_config(settings, sources),
-            plan=plan,
+            plan=training_plan(settings),
             sources=sources,
             seed=settings.train.seed,
             progress=progress,
             resume=models_folder(settings) / UNFINISHED if resumable else None,
             group=group,
         )
-    since_ms = held_out_since_ms(columns, share=plan.validation_share)
-    return with_blend(settings, bundle, columns, catalogue, since_ms=since_ms)
+    return with_blend(settings, bundle, columns, catalogue)
 
 
 def _saved(settings: Settings, bundle: HM4SRBundle, columns: EventColumns) -> ModelRecord:

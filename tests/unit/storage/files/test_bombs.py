@@ -124,7 +124,7 @@ def test_values_far_larger_than_a_parquet_file_end_it(tmp_path: Path, monkeypatc
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    monkeypatch.setattr(parquet_rows, "FREE_BYTES", 1_000)
+    monkeypatch.setattr(unpacking, "FREE_BYTES", 1_000)
     path = tmp_path / "texts.parquet"
     pq.write_table(pa.table({"user": repeated("x" * 1000, 5_000)}), path)
     chunks, error = read(path, "user", size=100)
