@@ -1,6 +1,8 @@
 """The arms of a prequential evaluation: who answers, and what is trained when, on what.
 
-    popularity, co-occurrence, vsknn   counting models; the first two learn from each event, the last at period ends
+    popularity, co-occurrence, counts, vsknn   counting models; all but the last learn from each event, that at period
+                     ends. counts: transition counts and popularity as without a model, weighted by the newest events
+                     before the cut
     frozen-frozen    a model trained before the cut, users as they were then
     frozen           the same model, users as they are: the reference
     fine-tune        fine-tuned at each period's end on the period's events alone
@@ -32,21 +34,23 @@ from model.baselines.counting import CoOccurrence, RecentPopularity
 from model.baselines.neighbours import VSKNN
 from model.bundle import HM4SRBundle
 from model.checkpoint import load, save
+from model.evaluation.blended import BlendScorer
 from model.evaluation.prequential import ArmResult, DeployedModel, PrequentialStream, Ticker, run_models, run_scorer
 from model.network.config import ModelConfig
 from model.training.fine_tuning import FineTuningPlan, fine_tune
 from model.training.plan import TrainingPlan
 from model.training.train import train
 
-COUNTING: Mapping[str, Callable[[], Scorer]] = {
-    "popularity": lambda: RecentPopularity(half_life_days=7),
-    "co-occurrence": lambda: CoOccurrence(half_life_days=7, both_ways=True),
-    "vsknn": lambda: VSKNN(k=100, sample=1000, num_last=50),
+COUNTING: Mapping[str, Callable[[bool], Scorer]] = {  # given whether seen items are hidden
+    "popularity": lambda hides_seen: RecentPopularity(half_life_days=7),
+    "co-occurrence": lambda hides_seen: CoOccurrence(half_life_days=7, both_ways=True),
+    "counts": lambda hides_seen: BlendScorer(None, hides_seen=hides_seen),
+    "vsknn": lambda hides_seen: VSKNN(k=100, sample=1000, num_last=50),
 }
 NETWORKS = ("frozen-frozen", "frozen", "fine-tune", "fine-tune+replay", "fine-tune+rank", "retrain")
 PRODUCT, ENCODER = "product", "product:encoder"
 ARMS = (*COUNTING, *NETWORKS, PRODUCT, ENCODER)
-DEFAULT_ARMS = tuple(name for name in ARMS if name not in ("fine-tune+rank", PRODUCT, ENCODER))
+DEFAULT_ARMS = tuple(name for name in ARMS if name not in ("counts", "fine-tune+rank", PRODUCT, ENCODER))
 REFERENCE = "frozen"
 TUNINGS: Mapping[str, Mapping[str, Any]] = {  # how each fine-tuned arm differs from the recipe's fine-tunes
     "fine-tune": {"replay": 0.0},
@@ -102,7 +106,7 @@ def check(names: Sequence[str]) -> None:
 def run_arm(stream: PrequentialStream, name: str, recipe: TrainingRecipe, *, seed: int, tick: Ticker) -> ArmResult:
     """One arm's ranks of all test events."""
     if name in COUNTING:
-        return run_scorer(stream, COUNTING[name](), tick=tick)
+        return run_scorer(stream, COUNTING[name](stream.hide_seen), tick=tick)
     models = _models(stream, name, recipe, seed)
     if name == PRODUCT:
         models = _blended(stream, recipe, models)

@@ -27,7 +27,8 @@ from core.recommendation.ranking.added_scores import add_repeats
 from core.records.stored import EventColumns
 from model.evaluation.blended import LiveCounts
 from model.evaluation.dataset import Dataset
-from model.training.sequences import UserRanges
+from model.evaluation.protocols import VALIDATION_SHARE
+from model.training.sequences import UserRanges, held_out
 
 BATCH = 128
 Ticker = Callable[[float], None]  # the share that is over
@@ -254,4 +255,5 @@ def run_scorer(stream: PrequentialStream, scorer: Scorer, *, tick: Ticker) -> Ar
 def _fit(stream: PrequentialStream, scorer: Scorer, time_ms: int) -> None:
     columns = stream.before(time_ms)
     everything = np.arange(len(columns), dtype=np.int64)
-    scorer.fit(TrainingPart(columns, everything, everything[:0], stream.dataset.num_items))
+    newest = np.flatnonzero(held_out(columns, share=VALIDATION_SHARE))  # what live counts are weighted by, and count
+    scorer.fit(TrainingPart(columns, everything, newest, stream.dataset.num_items))

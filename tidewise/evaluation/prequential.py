@@ -125,6 +125,7 @@ def report(plan: PrequentialReplay, runs: Mapping[str, Sequence[ArmResult]]) -> 
             "ndcg_10": round(float(gains[name].mean()), 5),
             "hr_10": round(float(_mean(own, popular, hit).mean()), 5),
             "difference": [round(value, 5) for value in (difference.mean, difference.low, difference.high)],
+            "by_seed": [round(float(_mean([run], popular, ndcg).mean()), 5) for run in own],
             "by_period": [_at(gains[name], stream.periods == period) or 0.0 for period in range(len(stream.starts_ms))],
             "hr_10_items_after_the_cut": _at(_mean(own, popular, hit), fresh),
             "hr_10_items_younger_than_the_model": _at(_mean(own, popular, hit), young),

@@ -54,8 +54,8 @@ MODELS = (
     "implicit:als, implicit:bpr (default: most of them)"
 )
 ARMS = (
-    "popularity, co-occurrence, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, fine-tune+rank, retrain, "
-    "product, product:encoder (default: all but the last two and fine-tune+rank)"
+    "popularity, co-occurrence, counts, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, fine-tune+rank, "
+    "retrain, product, product:encoder (default: all but the last two, counts and fine-tune+rank)"
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from core.arrays import BoolArray, FloatArray
 from core.blending.blend import COUNTS_BLEND, Blend
+from core.blending.calibration import LEAST_ENCODER
 from core.catalogue.items import Catalogue, Item
 from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
@@ -22,6 +23,7 @@ from model.evaluation.blended import BlendScorer
 from model.evaluation.dataset import Dataset
 from model.evaluation.models import Budget
 from model.evaluation.prequential import DeployedModel, PrequentialStream, run_models, run_scorer
+from model.evaluation.protocols import VALIDATION_SHARE
 from model.network.config import Modality, ModelConfig
 from model.training.fine_tuning import FineTuningPlan
 from model.training.plan import TrainingPlan
@@ -68,7 +70,7 @@ class Watching:
         self.num_known: list[int] = []
 
     def fit(self, part: TrainingPart) -> None:
-        events = part.training_events
+        self.part, events = part, part.training_events
         self.known = list(zip(events.users.tolist(), events.items.tolist(), events.times_ms.tolist(), strict=True))
         self.num_items = part.num_items
 
@@ -175,6 +177,20 @@ def test_a_blended_model_ranks_with_the_counts_of_each_moment(*, hide_seen: bool
 
 
 @pytest.mark.untraced
+def test_counts_are_weighted_by_the_newest_events_before_the_cut() -> None:
+    events = stream()
+    scorer = Watching()
+    run_scorer(events, scorer, tick=silent)
+    newest_ms = scorer.part.columns.times_ms[scorer.part.validation]
+    before_ms = events.columns.times_ms[events.columns.times_ms < events.starts_ms[0]]
+    assert sorted(newest_ms.tolist()) == np.sort(before_ms)[-round(VALIDATION_SHARE * len(before_ms)) :].tolist()
+    counts = BlendScorer(None, hides_seen=False)
+    expected = run_scorer(events, counts, tick=silent)
+    np.testing.assert_array_equal(run_arm(events, "counts", RECIPE, seed=0, tick=silent).ranks, expected.ranks)
+    assert counts.blend != dataclasses.replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
+
+
+@pytest.mark.untraced
 def test_a_blend_is_fitted_to_events_that_its_network_has_not_learnt_from() -> None:
     events, calls = stream(), []
 
@@ -226,6 +242,7 @@ def test_all_arms_run_and_a_second_run_takes_the_models_from_disk(tmp_path: Path
         assert second["arms"][name]["ndcg_10"] == document["arms"][name]["ndcg_10"]
         assert second["arms"][name]["train_cpu_s"] == pytest.approx(document["arms"][name]["train_cpu_s"], abs=0.5)
     assert document["arms"]["frozen"]["difference"] == [0, 0, 0]
+    assert document["arms"]["frozen"]["by_seed"] == [document["arms"]["frozen"]["ndcg_10"]]
     write_chart(document, tmp_path / "chart.svg")
     chart = (tmp_path / "chart.svg").read_text()
     assert all(f">{name}<" in chart for name in ("popularity", *names))
