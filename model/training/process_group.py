@@ -26,7 +26,7 @@ from core.errors import TrainingProcessLost
 
 LOCALHOST = "127.0.0.1"
 ARRIVED = "arrived/"  # keys of a rendezvous
-TIMEOUT = timedelta(hours=1)  # a lost process is noticed at once by its connection; this is for lost machines
+TIMEOUT = timedelta(hours=1)  # for lost machines: a lost process is noticed by its connection or by who started it
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from core.errors import InvalidSettings, TrainingProcessLost
@@ -19,7 +21,7 @@ from tidewise.process_setup import end_with_parent, own_command
 if TYPE_CHECKING:
     from model.training.process_group import ProcessGroup, Rendezvous
 
-POLL_S = 0.05
+POLL_S = 0.05  # between looks at processes
 END_S = 10.0  # for a process to end, before it is killed
 
 
@@ -105,7 +107,8 @@ def _started(size: int) -> Iterator[Rendezvous]:
             if any(child.poll() is not None for child in children):
                 raise TrainingProcessLost(_explained(children))
             time.sleep(POLL_S)
-        yield rendezvous
+        with _ended_if_stuck(children):
+            yield rendezvous
         for child in children:
             child.wait(END_S)
     except TrainingProcessLost as error:
@@ -114,6 +117,32 @@ def _started(size: int) -> Iterator[Rendezvous]:
         for child in children:
             child.kill()
             child.wait()
+
+
+@contextmanager
+def _ended_if_stuck(children: list[subprocess.Popen[bytes]]) -> Iterator[None]:
+    """End this process with an error if it is still in the block `END_S` after one of the others has ended.
+
+    An exchange usually fails when another process ends, but Gloo may also wait for it until its timeout, and no
+    exception of Python's gets out of that.
+    """
+    left = Event()
+
+    def watch() -> None:
+        while not left.wait(POLL_S):
+            if any(child.poll() is not None for child in children):
+                break
+        if not left.wait(END_S):
+            print(f"error: {_explained(children)}", file=sys.stderr, flush=True)
+            os._exit(1)
+
+    thread = Thread(target=watch, name="training processes", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        left.set()
+        thread.join()
 
 
 def _explained(children: list[subprocess.Popen[bytes]]) -> str:
