@@ -83,13 +83,24 @@ class ShopLog:
         self.owner: dict[str, str] = {}
         self.created: set[str] = set()  # users who are stored with or without events
 
-    def send(self, events: Iterable[Interaction]) -> None:
-        for event in events:
-            if event.time_ms > self.erased_ms.get(event.user_id, -1) and event not in self.known():
-                self.events[self.owner.get(event.user_id, event.user_id)].append(event)
+    def copy(self) -> ShopLog:
+        copied = ShopLog()
+        for part, own in ((self.events, copied.events), (self.undone, copied.undone)):
+            own.update({user_id: list(events) for user_id, events in part.items()})
+        copied.erased_ms, copied.owner, copied.created = dict(self.erased_ms), dict(self.owner), set(self.created)
+        return copied
 
-    def known(self) -> list[Interaction]:
-        return [event for part in (self.events, self.undone) for events in part.values() for event in events]
+    def send(self, events: Iterable[Interaction]) -> None:
+        known = self.known()
+        for event in events:
+            if event.time_ms > self.erased_ms.get(event.user_id, -1) and event.event_id not in known:
+                self.events[self.owner.get(event.user_id, event.user_id)].append(event)
+                known.add(event.event_id)
+
+    def known(self) -> set[str]:
+        """The ids of all events that count or are undone."""
+        parts = (self.events, self.undone)
+        return {event.event_id for part in parts for events in part.values() for event in events}
 
     def undo(self, event_id: str) -> None:
         for user_id, events in self.events.items():
@@ -146,7 +157,7 @@ def apply(store: Store, log: ShopLog, events: Sequence[Interaction], steps: Iter
             try:
                 undo_event(store, event.event_id, DERIVATION)
             except NotFound:
-                assert event not in log.known()
+                assert event.event_id not in log.known()
             log.undo(event.event_id)
 
 
