@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray, look_up
 
 MAX_KEPT = 10_000  # items whose strongest neighbours are kept until they change
 MAX_ADDITIONS = 64  # of an item, until they are merged
@@ -147,15 +147,38 @@ class NeighbourCounts:
         additions = list(state.added.get(item_key, ()))
         if not additions:
             return known
-        keys, weights = zip(*additions, strict=True)
-        distinct, inverse = np.unique(np.concatenate([known[0], keys]), return_inverse=True)
-        sums = np.bincount(inverse, weights=np.concatenate([known[1], weights])).astype(np.float32)
-        lasting = sums > self._smallest
-        return distinct[lasting], sums[lasting]
+        keys, counts = _with_additions(*known, additions)
+        lasting = counts > self._smallest
+        return keys[lasting], counts[lasting]
 
     def _cut(self, keys: IntArray, counts: FloatArray) -> Neighbours:
         total = float(counts.sum(dtype=np.float64))
         if len(keys) > self._max_neighbours:
-            strongest = np.sort(np.lexsort((keys, -counts))[: self._max_neighbours])
+            strongest = _highest(counts, self._max_neighbours)
             keys, counts = keys[strongest], counts[strongest]
         return Neighbours(keys.astype(np.int64), counts, total)
+
+
+def _with_additions(
+    keys: IntArray, counts: FloatArray, additions: Sequence[tuple[int, float]]
+) -> tuple[IntArray, FloatArray]:
+    """Counts by ascending key with some weights added, which are few beside the keys."""
+    added_keys, weights = zip(*additions, strict=True)
+    distinct, inverse = np.unique(np.array(added_keys, np.int64), return_inverse=True)
+    places, is_known = look_up(keys, distinct)
+    new = distinct[~is_known]
+    if len(new):
+        gaps = np.searchsorted(keys, new)
+        keys, counts = np.insert(keys, gaps, new), np.insert(counts, gaps, 0)
+        places = np.searchsorted(keys, distinct)
+    sums = counts.astype(np.float64)
+    np.add.at(sums, places[inverse], weights)
+    return keys, sums.astype(np.float32)
+
+
+def _highest(counts: FloatArray, k: int) -> IntArray:
+    """Ascending places of the k highest of more than k counts; of equal ones the first."""
+    kth = np.partition(counts, -k)[-k]
+    taken = counts > kth
+    taken[np.flatnonzero(counts == kth)[: k - int(np.count_nonzero(taken))]] = True
+    return np.flatnonzero(taken)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.transitions.counts import CountRules, TransitionCounts
-from core.transitions.neighbours import Neighbours
+from core.transitions.neighbours import NeighbourCounts, Neighbours, Pairs
 from core.transitions.transition import Transition, TransitionChanges, taken_back
 
 RULES = CountRules(distances=(1.0, 0.5, 0.25), half_life_weeks=2.0, max_neighbours=3)
@@ -92,6 +92,22 @@ def test_what_is_taken_back_is_no_neighbour_any_more() -> None:
     assert as_dict(counts.after(1)) == pytest.approx({2: 0.25})
     assert as_dict(counts.after(2)) == {}
     assert as_dict(counts.before(3)) == {}
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0.5, 1.0, 2.0, -1.0])), max_size=60), st.integers(0, 60))
+def test_the_strongest_neighbours_are_those_of_a_plain_sort(added: list[tuple[int, float]], num_first: int) -> None:
+    counts, sums = NeighbourCounts(max_neighbours=5), Counter[int]()
+    others = np.arange(1000)  # so many that additions are merged when they are read
+    counts.add(Pairs(np.full(1000, 2), others, np.ones(1000)), smallest=1e-6)
+    for number, (neighbour, weight) in enumerate(added):
+        counts.add(Pairs(np.array([1]), np.array([neighbour]), np.array([weight])), smallest=1e-6)
+        sums[neighbour] += weight  # type: ignore[assignment]
+        if number == num_first:
+            counts.of(1)  # what is kept until the next addition
+    known = {neighbour: total for neighbour, total in sums.items() if total > 0}
+    strongest = sorted(known, key=lambda neighbour: (-known[neighbour], neighbour))[:5]
+    assert as_dict(counts.of(1)) == {neighbour: known[neighbour] for neighbour in sorted(strongest)}
+    assert counts.of(1).total == sum(known.values())
 
 
 @pytest.mark.untraced
