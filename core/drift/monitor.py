@@ -77,9 +77,8 @@ class Monitor:
         try:
             self._score()
             detector_bank = self._detector_bank or self._replay()
-            while detector_bank and self._close(detector_bank):
-                if self._stopping or not self._lease.hold():
-                    break
+            if detector_bank:
+                self._close_all(detector_bank)
         except (LeaseLost, StoreConflict):
             self._detector_bank = None  # another monitor has taken over: replay before the next step
             raise
@@ -134,18 +133,33 @@ class Monitor:
                 return detector_bank
         return None
 
-    def _close(self, detector_bank: DetectorBank) -> bool:
-        """Close up to `MAX_CLOSED` complete buckets; False if there are no more."""
+    def _close_all(self, detector_bank: DetectorBank) -> None:
+        """Close the complete buckets, up to `MAX_CLOSED` in a transaction."""
+        settled = self._settled(self._waiting())
+        starts = sorted(settled)
+        for begin in range(0, len(starts), MAX_CLOSED):
+            if begin and (self._stopping or not self._lease.hold()):
+                return
+            if not self._close(detector_bank, {start: settled[start] for start in starts[begin : begin + MAX_CLOSED]}):
+                return
+
+    def _waiting(self) -> dict[int, int]:
+        """The complete buckets that are not closed, with their numbers of events, which costs less than all counts."""
         before_ms = self._clock.now_ms() - GRACE_MS - BUCKET_MS + 1
         with self._store.read() as read:
-            waiting = read.drift.counted_ms(after_ms=self._last_ms, before_ms=before_ms, limit=MAX_BACKLOG)
-            counts = read.drift.counts(waiting)
-            known = len(waiting) if len(waiting) == MAX_BACKLOG else _up_to_newest_event(waiting, counts)
-            settled = self._settled({start: counts[start].num_events for start in waiting[:known]})
-            starts = settled[:MAX_CLOSED]
-            if not starts:
-                return False
+            starts = read.drift.counted_ms(after_ms=self._last_ms, before_ms=before_ms, limit=MAX_BACKLOG)
+            nums = read.drift.num_events(starts)
+        known = len(starts) if len(starts) == MAX_BACKLOG else _up_to_newest_event(starts, nums)
+        return {start: nums[start] for start in starts[:known]}
+
+    def _close(self, detector_bank: DetectorBank, settled: Mapping[int, int]) -> bool:
+        """Close buckets, at least one; False, and nothing is closed, where one has grown since it was settled."""
+        starts = sorted(settled)
+        with self._store.read() as read:
+            counts = read.drift.counts(starts)
             scores = read.drift.scores(from_ms=starts[0], to_ms=starts[-1] + BUCKET_MS)
+        if any(counts[start].num_events != num for start, num in settled.items()):
+            return False
         by_start = {
             start: list(group) for start, group in groupby(scores, lambda s: s.time_ms // BUCKET_MS * BUCKET_MS)
         }
@@ -161,10 +175,10 @@ class Monitor:
         self.num_alarms += len(alarms)
         for alarm in (*alarms, *ended):
             self._on_alarm(alarm)
-        return len(settled) > MAX_CLOSED
+        return True
 
-    def _settled(self, waiting: dict[int, int]) -> list[int]:
-        """Which buckets to close, of the complete ones with their numbers of events.
+    def _settled(self, waiting: dict[int, int]) -> dict[int, int]:
+        """Which buckets to close, of the complete ones, all with their numbers of events.
 
         A backlog of several buckets is closed once none of them has grown since the last step, so that a history that
         is being imported is read completely; live events, in later buckets, do not delay it.
@@ -175,9 +189,9 @@ class Monitor:
             backlog = {}
         if len(waiting) > 1 and not backlog:
             self._backlog = waiting
-            return []
+            return {}
         self._backlog = backlog
-        return sorted(backlog or waiting)
+        return backlog or waiting
 
     def _store_all(self, closed: Sequence[Bucket], points: Sequence[Point], alarms: Sequence[Alarm]) -> None:
         with self._lease.transaction() as tx:
@@ -189,9 +203,9 @@ class Monitor:
             tx.commit()
 
 
-def _up_to_newest_event(starts_ms: Sequence[int], counts: Mapping[int, BucketCounts]) -> int:
+def _up_to_newest_event(starts_ms: Sequence[int], nums: Mapping[int, int]) -> int:
     """How many buckets there are up to the newest with events: earlier events may follow those of answers alone."""
-    return max((number for number, start in enumerate(starts_ms, 1) if counts[start].num_events), default=0)
+    return max((number for number, start in enumerate(starts_ms, 1) if nums[start]), default=0)
 
 
 def bucket_of(start_ms: int, counts: BucketCounts, scores: Sequence[Score]) -> Bucket:

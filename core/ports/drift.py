@@ -27,6 +27,10 @@ class DriftReader(Protocol):
         """The counts of these buckets, summed over all writers; none is below 0 (a correction may take back more)."""
         ...
 
+    def num_events(self, starts_ms: Sequence[int]) -> dict[int, int]:
+        """The numbers of events of these buckets, as in `counts`, without reading the rest of their counts."""
+        ...
+
     def day_counts(self, *, since_ms: int, before_ms: int) -> dict[int, BucketCounts]:
         """The topics and segments of days (UTC) with `since_ms` <= start < `before_ms`, summed as by `counts`."""
         ...

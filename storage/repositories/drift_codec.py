@@ -21,6 +21,11 @@ def unpack_counts(packed: str) -> BucketCounts:
     return _counts_from_list(unpack_json(packed))
 
 
+def unpack_num_events(packed: str) -> int:
+    """The first of the packed counts; parsing all of them takes twenty times as long."""
+    return int(packed[1 : packed.index(",")])
+
+
 def pack_bucket(bucket: Bucket) -> str:
     """A bucket as JSON, without its start."""
     content = {

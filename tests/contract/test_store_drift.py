@@ -53,6 +53,7 @@ def test_drift_counts_are_summed_over_batches_and_writers(store: Store) -> None:
         assert read.drift.counted_ms(after_ms=-1, before_ms=2 * HOUR, limit=9) == [HOUR]
         assert read.drift.counted_ms(after_ms=-1, before_ms=9 * HOUR, limit=1) == [HOUR]
         sums = read.drift.counts([HOUR, 7 * HOUR])
+        assert read.drift.num_events([HOUR, 2 * HOUR, 7 * HOUR]) == {HOUR: 15, 2 * HOUR: 3}
     assert sums == {HOUR: BucketCounts(15, 3, 6, Counter({5: 15}), Counter({3: 15}), {"user=new": Counter({5: 15})})}
 
 

@@ -37,6 +37,9 @@ class MemoryDrift(MemoryRepository):
                 joined.setdefault(start_ms, BucketCounts()).add(counts)
         return {start_ms: counts.at_least_zero() for start_ms, counts in joined.items()}
 
+    def num_events(self, starts_ms: Sequence[int]) -> dict[int, int]:
+        return {start_ms: counts.num_events for start_ms, counts in self.counts(starts_ms).items()}
+
     def day_counts(self, *, since_ms: int, before_ms: int) -> dict[int, BucketCounts]:
         days: dict[int, BucketCounts] = {}
         for (start_ms, _), counts in self._data.counts.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -133,6 +133,36 @@ def test_a_backlog_waits_for_a_bucket_that_appears_within_it() -> None:
     assert closed(shop) == []
     monitor.step()
     assert closed(shop) == [(0, 1), (1, 1), (2, 1)]
+
+
+class GrowingStore(MemoryStore):
+    """A store to which `grow` adds once a bucket is closed."""
+
+    grow: Callable[[], None] | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        with super().transaction() as tx:
+            yield tx
+        if self.grow is not None and self._data.drift.buckets:
+            grow, self.grow = self.grow, None
+            grow()
+
+
+def test_a_backlog_that_grows_while_it_is_closed_waits_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.drift.monitor.MAX_CLOSED", 1)
+    store = GrowingStore()
+    shop = Shop(store=store)
+    for bucket in range(3):
+        visit(shop, bucket, "a")
+    at_the_end_of(shop, 2)
+    monitor = monitor_of(shop)
+    monitor.step()
+    store.grow = lambda: visit(shop, 1, "b", user_id="bob")
+    monitor.step()
+    assert closed(shop) == [(0, 1)]
+    assert monitor.catch_up()
+    assert closed(shop) == [(0, 1), (1, 2), (2, 1)]
 
 
 def test_monitor_catches_up_during_live_events() -> None:
