@@ -3,9 +3,9 @@
     python -m benchmarks.scale --data FOLDER                       a trained data folder: nothing is written to it
     python -m benchmarks.scale --data FOLDER --sizes 10000 --seconds 5
 
-For each size: the catalogue is multiplied (`catalogue.py`), the server starts, and wrk asks for 20 items with 1 and 8
-clients, alone and beside 100 item changes and 200 events a second. Recall is measured in this process, on the same
-data.
+For each size: the catalogue is multiplied (`catalogue.py`), the server starts, each process is asked for each of 500
+users, and wrk asks for 20 items for them with 1 and 8 clients, alone (lists are kept) and beside 100 item changes and
+200 events a second (lists are computed). Recall is measured in this process, on the same data.
 """
 
 from __future__ import annotations
@@ -24,26 +24,27 @@ from benchmarks.data_copies import copy_data
 from benchmarks.report import percentiles, publish
 from benchmarks.scale.catalogue import multiply
 from benchmarks.scale.client import run_clients
-from benchmarks.scale.processes import cpu_s, memory_bytes, wait_idle
+from benchmarks.scale.processes import WATCHED_S, cpu_share, memory_bytes, wait_idle
 from benchmarks.scale.recall import recall_of_answers
-from benchmarks.scale.traffic import beside, visible_after
+from benchmarks.scale.traffic import ask_everywhere, beside, visible_after
+from benchmarks.scale.versions import NUM_USERS
 from benchmarks.serving import ANSWERS, Caller, ids_of
 from index.live import EXACT_SIZE
 from tidewise.bootstrap import open_system
 from tidewise.processes.children import free_port, running, wait_ready
+from tidewise.processes.monitor import read_all
 from tidewise.settings.schema import load_settings
 
 SIZES = (10_000, 100_000, 1_000_000)
 RECALL_USERS = 200
 PROBED_USERS = 10
 READY_TIMEOUT_S = 900.0
-SETTLE_S = 10  # so that every process has encoded the users
 
 
 def measure(data: Path, folder: Path, settings: Sequence[str], *, seconds: int) -> dict[str, object]:
     """The figures of a running server."""
     users, _ = ids_of(data)
-    users = random.Random(1).sample(users, min(2000, len(users)))
+    users = random.Random(1).sample(users, min(NUM_USERS, len(users)))
     paths = [f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}" for user in users]
     port, log = free_port(0), folder / "up.log"
     options = [part for setting in settings for part in ("--set", setting)]
@@ -55,7 +56,7 @@ def measure(data: Path, folder: Path, settings: Sequence[str], *, seconds: int) 
         figures["index"] = _settled_index(Caller(port))
         figures["index after, s"] = round(time.perf_counter() - start_s, 1)
         wait_idle(server.pid)
-        run_clients(port, paths, clients=8, seconds=SETTLE_S, folder=folder)
+        ask_everywhere(port, paths)
         for name, traffic in (("", nullcontext()), (", beside changes", beside(port, users))):
             with traffic:
                 for clients in (1, 8):
@@ -65,9 +66,7 @@ def measure(data: Path, folder: Path, settings: Sequence[str], *, seconds: int) 
             figures["change visible after"] = percentiles(visible_after(port, users[:PROBED_USERS]))
         figures["memory, MB"] = round(memory_bytes(server.pid) / 1e6)
         wait_idle(server.pid)
-        before_s = cpu_s(server.pid)
-        time.sleep(seconds)
-        figures["idle, % of a core"] = round(100 * (cpu_s(server.pid) - before_s) / seconds, 1)
+        figures["idle, % of a core"] = round(100 * cpu_share(server.pid, seconds=max(seconds, WATCHED_S)), 1)
     return figures
 
 
@@ -97,6 +96,7 @@ def main() -> None:
             overrides = {"data.folder": str(data), **dict(setting.split("=", 1) for setting in options.set)}
             with open_system(load_settings(overrides=overrides), recommends=True) as system:
                 size = multiply(system, size)
+                read_all(system, again=False)  # the monitor of a server takes minutes for a history
             publish(f"{size:,} items", measure(data, folder, options.set, seconds=options.seconds))
             with open_system(load_settings(overrides=overrides), recommends=True) as system:
                 users = random.Random(2).sample(ids_of(data)[0], RECALL_USERS)

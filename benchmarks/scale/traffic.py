@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -16,8 +17,17 @@ CHANGES_PER_S = 100
 EVENTS_PER_S = 200
 BATCH_S = 0.1  # as a shop's back end sends them
 CHANGING_ITEMS = 1000
+CONNECTIONS_PER_PROCESS = 8  # one of two processes gets none of 16 connections once in 32,768 times
 PROBE_TIMEOUT_S = 60.0
 WRITTEN = ("item_id", "title", "text", "categories", "attributes", "hidden")  # fields of an item that clients send
+
+
+def ask_everywhere(port: int, paths: Sequence[str]) -> None:
+    """Ask for each path over many connections, so that each process, which gets some of them, has answered each."""
+    for _ in range(CONNECTIONS_PER_PROCESS * (os.cpu_count() or 1)):
+        caller = Caller(port)
+        for path in paths:
+            caller.call("GET", path)
 
 
 @contextmanager
