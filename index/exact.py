@@ -9,7 +9,7 @@ from __future__ import annotations
 import faiss
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray, look_up
+from core.arrays import BoolArray, FloatArray, IntArray, best_places, look_up
 
 SMALL_SHARE = 0.05  # up to this share of allowed rows, computing only their products is cheaper than a filtered scan
 
@@ -55,7 +55,7 @@ class ExactIndex:
     def best_of(self, positions: IntArray, query: FloatArray, n: int) -> tuple[IntArray, FloatArray]:
         """The n best rows, and their scores, among those at ascending positions."""
         scores: FloatArray = self.vectors[positions] @ query
-        order = np.lexsort((positions, -scores))[:n]
+        order = best_places(scores, n)
         return self.rows[positions[order]], scores[order]
 
     def _scan(self, query: FloatArray, n: int, mask: BoolArray | None) -> tuple[IntArray, FloatArray] | None:

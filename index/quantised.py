@@ -14,7 +14,7 @@ from typing import Self
 import faiss
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray, best_places
 from core.ports.array_folders import Arrays
 from index.clusters import Clusters, cluster
 from index.exact import ExactIndex, check_query
@@ -126,12 +126,13 @@ class QuantisedIndex:
         self, query: FloatArray, n: int, rows: IntArray, estimates: FloatArray, *, last: float
     ) -> tuple[IntArray, FloatArray] | None:
         """The best n of the rows by their exact scores; None if another one, estimated below `last`, may be better."""
-        positions = self._positions(rows)
-        scores = self._exact.vectors[positions] @ query
-        nth_score = np.partition(scores, -n)[-n]
-        if last > nth_score - MARGIN * np.std(estimates - scores):
+        order = np.argsort(rows)
+        rows, estimates = rows[order], estimates[order]
+        scores: FloatArray = self._exact.vectors[self._positions(rows)] @ query
+        best = best_places(scores, n)
+        if last > scores[best[-1]] - MARGIN * np.std(estimates - scores):
             return None
-        return self._exact.best_of(np.sort(positions), query, n)
+        return rows[best], scores[best]
 
     def _scan(
         self, query: FloatArray, num: int, num_probes: int, allowed: BoolArray | None

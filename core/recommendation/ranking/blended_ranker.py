@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray
+from core.arrays import BoolArray, FloatArray, IntArray, best_places, distinct
 from core.recommendation.ranking.added_scores import AddedScores
 from core.recommendation.ranking.neighbour_scores import NeighbourScores
 from core.recommendation.ranking.rankers import ItemLookup, Ranking
@@ -91,10 +91,9 @@ class BlendedRanker:
         scores_N[~allowed] = -np.inf
 
         def rank(n: int) -> tuple[IntArray, FloatArray]:
-            nth = np.partition(scores_N, -n)[-n] if n < len(scores_N) else -np.inf
-            rows = np.flatnonzero((scores_N >= nth) & allowed)
-            order = np.lexsort((rows, -scores_N[rows]))[:n]
-            return rows[order], scores_N[rows[order]]
+            rows = best_places(scores_N, n)
+            rows = rows[allowed[rows]]
+            return rows, scores_N[rows]
 
         return rank
 
@@ -109,7 +108,7 @@ class BlendedRanker:
             while True:
                 rows, bound = self._candidates(num_candidates, allowed, own)
                 scores = self._scores(rows, added)
-                order = np.lexsort((rows, -scores))[:n]
+                order = best_places(scores, n)
                 complete = num_candidates >= num_allowed
                 if complete or (len(order) == n and scores[order[-1]] > bound):
                     return rows[order], scores[order]
@@ -122,9 +121,9 @@ class BlendedRanker:
         valued = self.values.best(num, allowed)
         bound = float(self.values.values[valued[-1]]) if len(valued) else np.inf
         if self.model is None or self.query is None:
-            return np.unique(np.concatenate([valued, own])), bound
+            return distinct(np.concatenate([valued, own])), bound
         near, products = self.model.index.search(self.query, num, allowed=allowed)
-        rows = np.unique(np.concatenate([near, valued, own]))
+        rows = distinct(np.concatenate([near, valued, own]))
         if not len(near):
             return rows, np.inf
         return rows, bound + float(products[-1]) + ROUNDING * (1 + abs(float(products[-1])))
