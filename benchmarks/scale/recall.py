@@ -29,9 +29,9 @@ FILTERS: Mapping[str, Filter] = {
 
 
 def compacted(system: System) -> ServingSnapshot:
-    """The snapshot once its index is built as it will be."""
+    """The snapshot once its indexes are built as they will be."""
     system.snapshots.refresh()
-    while (model := system.snapshots.current().model) is not None and model.index.needs_compaction:
+    while (model := system.snapshots.current().model) is not None and not model.is_settled:
         time.sleep(POLL_S)
         system.snapshots.refresh()
     return system.snapshots.current()
