@@ -1,9 +1,9 @@
 """The answer log: remembers answers behind the requests, and attributes the events that came before their answer.
 
-A request appends to a buffer in memory. A thread writes it at least once a second and at the end: a crash loses at most
-the answers of the last second, together with their counts, because both are in one transaction. An answer is stored and
-counted once, however often a failed transaction is run again. Events of lost answers are stored as any others; they
-belong to no answer.
+A request appends to a buffer in memory. At least once a second and at the end, a thread writes it, or sends it to
+another process that does: a crash loses at most the answers of the last second, together with their counts, because
+both are in one transaction. An answer is stored and counted once, however often a failed transaction is run again.
+Events of lost answers are stored as any others; they belong to no answer.
 """
 
 from __future__ import annotations
@@ -55,15 +55,21 @@ class AnswerLog:
         clock: Clock,
         wall: Clock,
         retention: Retention = DEFAULT_RETENTION,
+        send: Callable[[Sequence[Answer]], bool] | None = None,
         seconds: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`clock`: of answers, by which they grow old. `wall`: by which events wait for their answer."""
+        """`clock`: of answers, by which they grow old. `wall`: by which events wait for their answer.
+
+        `send`: has another process store answers by its `store`; False where that failed: this one stores them.
+        """
         self._store = store
         self._attributor = attributor
         self._items = items
         self._clock = clock
         self._wall = wall
         self._retention = retention
+        self._send = send
+        self._sends = send is not None
         self._seconds = seconds
         self._waiting: deque[Answer] = deque()
         self._shown: set[tuple[int, int, int]] = set()
@@ -94,28 +100,40 @@ class AnswerLog:
         self._thread.stop()
         try:
             self._write_waiting()
-            self._attribute_deferred()
+            if not self._sends:
+                self._attribute_deferred()
         except StoreError as error:
             logger.error("%d answers could not be remembered: %s", len(self._waiting), error)
 
     def flush(self) -> None:
-        """Store and count what waits, then attribute the events that came before their answer; raises `StoreError`."""
+        """Store and count what waits, then attribute the events that came before their answer; raises `StoreError`.
+
+        Where another process stores the answers, it does all of this.
+        """
         with self._flushing:
             self._write_waiting()
-            self._attribute_deferred()
-            self._maintain()
+            if not self._sends:
+                self._attribute_deferred()
+                self._maintain()
+
+    def store(self, answers: Sequence[Answer]) -> None:
+        """Store and count the answers of another process, at once; raises `StoreError`."""
+        with self._flushing:
+            self._write(answers)
 
     def _write_waiting(self) -> None:
         while self._waiting:
             started_s = self._seconds()
-            size = LARGE_BATCH if len(self._waiting) > BACKLOG else BATCH
+            size = LARGE_BATCH if self._sends or len(self._waiting) > BACKLOG else BATCH
             batch = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
             try:
-                self._write(batch)
+                self._sends = self._send is not None and self._send(batch)
+                if not self._sends:
+                    self._write(batch)
             except StoreError:
                 self._waiting.extendleft(reversed(batch))
                 raise
-            if self._waiting:
+            if self._waiting and not self._sends:
                 self._thread.pause(self._seconds() - started_s)  # requests share the interpreter with this thread
 
     def _write(self, answers: Sequence[Answer]) -> None:

@@ -13,15 +13,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from core.cores import num_cores
+from core.records.outcomes import Answer
 from tidewise.bootstrap import System, open_system
 from tidewise.data_folder import hold
 from tidewise.metrics.monitor import MonitorCollector, StoredDriftCollector
 from tidewise.process_setup import LOW_PRIORITY, freeze_gc, set_switch_interval, use_log_format
-from tidewise.processes.api_services import api_services
+from tidewise.processes.answer_handover import receiving
+from tidewise.processes.api_services import answer_log, api_services
 from tidewise.processes.encoding import start_encoding
 from tidewise.processes.kafka import open_log
 from tidewise.processes.learning_scheduler import start_learning
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from serving.runtime.services import EventLog
 
+ANSWERS_SOCKET = "answers"  # its name in the folder of metrics
 OnBound = Callable[[str, int], None]
 
 # What API processes and the monitor import.
@@ -65,14 +69,15 @@ def run_up(
     supervised = num_processes > 1
     with ExitStack() as stack:
         stack.enter_context(hold(settings.data.folder))
-        if supervised:
-            stack.enter_context(_preparing(settings))
+        folder = stack.enter_context(_preparing(settings)) if supervised else None
         system = stack.enter_context(open_system(settings, recommends=not supervised))
         if train and settings.learn.mode != "off":
             start_learning(stack, system, arguments=arguments, variables=variables)
-        if supervised:
-            monitors = [Role("monitor", partial(_monitor_process, settings))] if can_monitor(settings) else []
-            _supervise(settings, partial(_api_process, monitored=bool(monitors)), num_processes, monitors, on_bound)
+        if folder is not None:
+            answers_socket = folder / ANSWERS_SOCKET if can_monitor(settings) else None
+            monitors = [Role("monitor", partial(_monitor_process, settings, answers_socket))] if answers_socket else []
+            run = partial(_api_process, monitored=bool(monitors), answers_socket=answers_socket)
+            _supervise(settings, run, num_processes, monitors, on_bound)
         else:
             monitor = start_monitor(stack, system)
             collectors = [MonitorCollector(system.store, monitor, clock=system.clock)] if monitor else []
@@ -96,7 +101,7 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
 
 
 @contextmanager
-def _preparing(settings: Settings) -> Iterator[None]:
+def _preparing(settings: Settings) -> Iterator[Path]:
     """What several processes need: a folder for their metrics, and a process that imports their modules meanwhile."""
     from serving.http.security import check_exposure
     from serving.runtime.metrics import METRICS_FOLDER_VARIABLE
@@ -105,7 +110,7 @@ def _preparing(settings: Settings) -> Iterator[None]:
     with TemporaryDirectory(prefix="tidewise-metrics-") as folder:
         os.environ[METRICS_FOLDER_VARIABLE] = folder
         preload(PRELOADED)
-        yield
+        yield Path(folder)
 
 
 def _supervise(
@@ -125,19 +130,55 @@ def _supervise(
         Supervisor([*apis, *others], on_ready=lambda: on_bound(host, port)).run()
 
 
-def _api_process(settings: Settings, announce: Announce, *, publishes: bool = False, monitored: bool = False) -> None:
-    """One of several API processes. `publishes`: to Kafka, if the settings name it. `monitored`: by another process."""
+def _api_process(
+    settings: Settings,
+    announce: Announce,
+    *,
+    publishes: bool = False,
+    monitored: bool = False,
+    answers_socket: Path | None = None,
+) -> None:
+    """One of several API processes. `publishes`: to Kafka, if the settings name it. `monitored`: by another process.
+
+    `answers_socket`: see `api_services`.
+    """
     use_log_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings, recommends=True))
         log = open_log(stack, settings) if publishes else None
         collectors = [StoredDriftCollector(system.store, clock=system.clock)] if monitored else []
-        _serve(stack, system, lambda *_: announce(), log=log, collectors=collectors, shares_port=True)
+        _serve(
+            stack,
+            system,
+            lambda *_: announce(),
+            log=log,
+            collectors=collectors,
+            shares_port=True,
+            answers_socket=answers_socket,
+        )
 
 
-def _monitor_process(settings: Settings, announce: Announce) -> None:
+def _monitor_process(settings: Settings, answers_socket: Path, announce: Announce) -> None:
+    """The monitor, which also stores the answers of the API processes."""
     os.nice(LOW_PRIORITY)  # it reads its whole history at a start, and answers come first
-    run_monitor(settings, on_ready=announce)
+    run_monitor(settings, on_ready=announce, beside=partial(_storing_answers, answers_socket))
+
+
+@contextmanager
+def _storing_answers(answers_socket: Path, system: System) -> Iterator[None]:
+    """Store what API processes send."""
+    log = answer_log(system)
+
+    def store(answers: Sequence[Answer]) -> None:
+        system.snapshots.follow_items()  # the items of these answers may be newer than the snapshot
+        log.store(answers)
+
+    log.start()
+    try:
+        with receiving(answers_socket, store):
+            yield
+    finally:
+        log.stop()
 
 
 def _serve(
@@ -148,13 +189,14 @@ def _serve(
     log: EventLog | None = None,
     collectors: Sequence[Collector] = (),
     shares_port: bool = False,
+    answers_socket: Path | None = None,
 ) -> None:
     from serving.app import create_app
     from serving.http.server import Tls, serve
 
     refresh = start_refresh(stack, system)
     services = replace(
-        api_services(system, log=log, collectors=collectors),
+        api_services(system, log=log, collectors=collectors, answers_socket=answers_socket),
         encode=start_encoding(stack, system).submit,
         items_changed=refresh.follow_items,
         champion_changed=refresh.follow_champion,

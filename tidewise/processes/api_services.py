@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.access.sign_in import SignIn
@@ -10,8 +11,10 @@ from core.clock import HOUR_MS, WallClock
 from core.errors import InvalidSettings
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItems
+from core.records.outcomes import Answer
 from tidewise import __version__
 from tidewise.bootstrap import System, cursor_key
+from tidewise.processes.answer_handover import AnswerSender
 from tidewise.processes.kafka import dead_letter_decoder, end_offsets
 from tidewise.settings.access import OidcSettings
 
@@ -21,8 +24,17 @@ if TYPE_CHECKING:
     from serving.runtime.services import EventLog, Services
 
 
-def api_services(system: System, *, log: EventLog | None = None, collectors: Sequence[Collector] = ()) -> Services:
-    """What routes call; users are encoded when they are read, and nothing is told of changes. `log`: of events."""
+def api_services(
+    system: System,
+    *,
+    log: EventLog | None = None,
+    collectors: Sequence[Collector] = (),
+    answers_socket: Path | None = None,
+) -> Services:
+    """What routes call; users are encoded when they are read, and nothing is told of changes. `log`: of events.
+
+    `answers_socket`: of the process that stores answers; None: this one does.
+    """
     from serving.runtime.services import Limits, Services
 
     settings = system.settings
@@ -34,7 +46,7 @@ def api_services(system: System, *, log: EventLog | None = None, collectors: Seq
         snapshots=system.snapshots,
         types=system.types,
         clock=system.clock,
-        answers=_answer_log(system),
+        answers=answer_log(system, send=AnswerSender(answers_socket) if answers_socket else None),
         scenarios=system.scenarios,
         cursor_key=cursor_key(system.store),
         experiments=system.experiments,
@@ -83,7 +95,8 @@ def _sign_in(options: OidcSettings) -> SignIn | None:
     )
 
 
-def _answer_log(system: System) -> AnswerLog:
+def answer_log(system: System, *, send: Callable[[Sequence[Answer]], bool] | None = None) -> AnswerLog:
+    """The answer log of a process. `send`: see `AnswerLog`."""
     outcomes = system.settings.outcomes
     return AnswerLog(
         system.store,
@@ -92,4 +105,5 @@ def _answer_log(system: System) -> AnswerLog:
         clock=system.clock,
         wall=WallClock(),
         retention=outcomes.retention(),
+        send=send,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -129,8 +129,13 @@ def read_all(system: System, *, again: bool) -> None:
         monitor.release()
 
 
-def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
-    """Monitor until SIGINT or SIGTERM; to be called in the main thread."""
+def run_monitor(
+    settings: Settings,
+    *,
+    on_ready: Callable[[], None],
+    beside: Callable[[System], AbstractContextManager[object]] = nullcontext,
+) -> None:
+    """Monitor until SIGINT or SIGTERM; to be called in the main thread. `beside`: what else this process does."""
     from tidewise.metrics.monitor import MonitorMetrics
     from tidewise.metrics.port import exposed
 
@@ -145,6 +150,7 @@ def run_monitor(settings: Settings, *, on_ready: Callable[[], None]) -> None:
         _start_threads(stack, system, monitor)
         metrics = MonitorMetrics(system.store, monitor, clock=system.clock)
         stack.enter_context(exposed(metrics.registry, settings.metrics))
+        stack.enter_context(beside(system))
         ended = shutdown_requested()
         on_ready()
         ended.wait()

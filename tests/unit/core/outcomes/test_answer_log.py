@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
@@ -14,7 +14,7 @@ from core.errors import StoreUnavailable
 from core.outcomes import answer_log
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.retention import Retention
-from core.records.outcomes import Measure
+from core.records.outcomes import Answer, Measure
 
 ANSWER = ("ann", ["lamp", "mug"], "", 0)
 
@@ -177,3 +177,25 @@ def test_old_answers_are_deleted_in_steps_and_their_counts_stay(monkeypatch: pyt
             left.append(len(read.answers.by_key(keys)))
     assert left == [2, 1, 1]
     assert num_answers(shop.store) == 4  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_answers_that_another_process_does_not_store_are_stored_here(*, is_stored: bool) -> None:
+    shop, other = OutcomeShop(MemoryStore()), OutcomeShop(MemoryStore())
+    clock, sent = shop.clock, []
+
+    def send(answers: Sequence[Answer]) -> bool:
+        sent.extend(answers)
+        if is_stored:
+            other.log.store(answers)
+        return is_stored
+
+    items = shop.log._items  # noqa: SLF001
+    shop.log = AnswerLog(shop.store, shop.ingestor.attributor, items, clock=clock, wall=clock, send=send)
+    shop.answer(ANSWER)
+    shop.log.flush()
+    assert sent == [given.answer for given in shop.answers]
+    assert [num_answers(s.store) for s in (shop, other)] == [int(not is_stored), int(is_stored)]  # type: ignore[arg-type]
+    shop.answer(ANSWER)
+    shop.log.stop()
+    assert [num_answers(s.store) for s in (shop, other)] == [2 * (not is_stored), 2 * is_stored]  # type: ignore[arg-type]
