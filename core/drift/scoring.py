@@ -28,6 +28,7 @@ from core.records.stored import EventRow, StoredItem
 
 BATCH = 64
 MAX_PAST = 2_000  # of a user's newest events
+BLOCK = 65_536  # items whose vectors are copied at once: those of a million would take 512 MB
 CONFIDENT_ITEMS = 10  # that the model ranks first
 
 
@@ -154,7 +155,9 @@ def _score_cases(snapshot: ServingSnapshot, model: BoundModel, cases: Sequence[_
     encoded = model.encoder.encode(histories)
     queries = model.encoder.query(encoded, np.array([case.gap_ms for case in cases], np.int64))
     rows = np.flatnonzero(np.logical_or.reduce([case.allowed for case in cases]))
-    scores = queries @ model.encoder.items(rows).T
+    scores = np.empty((len(cases), len(rows)), np.float32)
+    for begin in range(0, len(rows), BLOCK):
+        scores[:, begin : begin + BLOCK] = queries @ model.encoder.items(rows[begin : begin + BLOCK]).T
     add_repeats(scores, rows, model.encoder, snapshot.catalogue, histories)
     if model.blend is not None and snapshot.counts is not None and snapshot.values is not None:
         gains = snapshot.values.gains

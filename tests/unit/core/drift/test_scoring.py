@@ -60,7 +60,11 @@ def ranks(shop: Shop, **options: bool) -> list[int | None]:
     return [score.rank for score in scores(shop, **options)]
 
 
-def test_the_rank_is_the_place_among_what_might_have_been_recommended() -> None:
+@pytest.mark.parametrize("block", [2, 65_536])
+def test_the_rank_is_the_place_among_what_might_have_been_recommended(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("core.drift.scoring.BLOCK", block)
     shop = Shop()  # after "a" the order is b, c, d, e, f
     shop.had("a")
     sampled(shop, "ann", "d", 10)
