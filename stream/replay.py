@@ -6,8 +6,10 @@ of files and terminals: events come from an iterator, progress goes to a callbac
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -142,6 +144,44 @@ class RealTime:
         time.sleep(duration_s)
 
 
+class Interrupts:
+    """Ctrl-C during a replay: in a block `with interrupts:` it waits for its end, so that what is sent is counted."""
+
+    def __init__(self) -> None:
+        self._is_held = False
+        self._is_waiting = False
+
+    @contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle them in this block, where Python's default handler would."""
+        if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, or handled by who calls
+            yield
+            return
+        try:
+            signal.signal(signal.SIGINT, lambda *_: self._handle())
+        except ValueError:  # not the main thread, which alone is interrupted
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def _handle(self) -> None:
+        if not self._is_held:
+            raise KeyboardInterrupt
+        self._is_waiting = True
+
+    def __enter__(self) -> None:
+        self._is_held = True
+
+    def __exit__(self, *_: object) -> None:
+        self._is_held = False
+        if self._is_waiting:
+            self._is_waiting = False
+            raise KeyboardInterrupt
+
+
 class Replay:
     """A replay of one iterator of events. `group`: how many events share a message at most."""
 
@@ -163,6 +203,7 @@ class Replay:
         self._oldest_s: float | None = None
         self._failures: list[BaseException] = []
         self._num_messages = 0
+        self._interrupts = Interrupts()
 
     def run(self, events: Iterable[Interaction]) -> Replayed:
         """Send all events; raises `StreamUnavailable` as soon as a message is known to have failed.
@@ -172,14 +213,16 @@ class Replay:
         started_s = self._clock.now_s()
         reported_s, num_events, interrupted = started_s, 0, False
         try:
-            for index, event in enumerate(events):
-                self._wait_until(started_s + self._pace.due_s(index, event.time_ms))
-                self._send(event)
-                num_events = index + 1
-                if num_events % PROGRESS_EVERY == 0 or self._clock.now_s() - reported_s >= PROGRESS_EVERY_S:
-                    reported_s = self._clock.now_s()
-                    self._check()
-                    self._on_progress(num_events)
+            with self._interrupts.handled():
+                for index, event in enumerate(events):
+                    self._wait_until(started_s + self._pace.due_s(index, event.time_ms))
+                    with self._interrupts:
+                        self._send(event)
+                        num_events = index + 1
+                    if num_events % PROGRESS_EVERY == 0 or self._clock.now_s() - reported_s >= PROGRESS_EVERY_S:
+                        reported_s = self._clock.now_s()
+                        self._check()
+                        self._on_progress(num_events)
         except KeyboardInterrupt:
             interrupted = True
         self._send_groups()
@@ -195,7 +238,8 @@ class Replay:
             if ahead_s > 0:
                 self._clock.wait(ahead_s)
             else:
-                self._send_groups()
+                with self._interrupts:
+                    self._send_groups()
 
     def _send(self, event: Interaction) -> None:
         if self._group == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -133,3 +134,18 @@ def test_a_failed_message_fails_the_replay() -> None:
 def test_a_pace_of_zero_or_below_is_refused(make_pace: Callable[[], ReplayPace]) -> None:
     with pytest.raises(InvalidSettings):
         make_pace()
+
+
+@pytest.mark.parametrize("group", [1, 2])
+def test_an_event_that_is_sent_while_ctrl_c_arrives_is_counted(group: int) -> None:
+    class InterruptedSender(RecordingSender):
+        def _record(self, events: list[Interaction]) -> FakeSentMessage:
+            message = super()._record(events)
+            signal.raise_signal(signal.SIGINT)
+            return message
+
+    sender = InterruptedSender(ManualTime())
+    done = Replay(sender, group=group, clock=sender.clock).run(events("ann", "ann", "ann"))
+    assert (done.interrupted, done.num_messages, done.num_events) == (True, 1, group)
+    assert [names for _, names in sender.sent] == [["e0", "e1", "e2"][:group]]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
