@@ -81,9 +81,8 @@ test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 .PHONY: test
 test: $(VENV)/.installed-dev ## run all tests but the long ones (ARGS="-k NAME": some)
-	@rm -f .coverage .coverage.*  # --cov-append: else each process deletes what the collection of the tests has covered
 	$(BIN)/pytest --tx '$(TEST_PROCESSES)*popen//python=$(BIN)/python tests/services/forked_interpreter.py' \
-	  --dist loadfile --no-loadscope-reorder -m "not long" --cov --cov-append --cov-report=term $(ARGS)
+	  --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## run the fast unit tests; they need no services

@@ -7,13 +7,15 @@ import multiprocessing.util
 import os
 import shutil
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
 from services import postgres
+from services.core_coverage import CoverageReport, executed
 from services.databases import Database, missing
 from services.forked_process import RealPopen, forked_children, real_spawn, server_name
 from services.migrated import copied_tables, migrate_new
@@ -26,66 +28,39 @@ from storage.migrate import run_migrations
 hypothesis.settings.register_profile("tidewise", deadline=None, max_examples=int(os.environ.get("EXAMPLES", "25")))
 hypothesis.settings.load_profile("tidewise")
 
-# Where coverage of `core` is measured: in its own tests, and in those that reach what these don't. The tracer doubles
-# the time of most tests, and all others together reach three lines in a thousand more.
-MEASURED = (
-    "tests/unit/core/",
-    *(f"tests/contract/test_store_{name}.py" for name in ("experiments", "scenarios", "user_attributes")),
-    *(f"tests/unit/docs/test_{name}.py" for name in ("commands", "metrics")),
-    "tests/unit/model/evaluation/test_prequential.py",
-    *(
-        f"tests/unit/serving/routes/test_{name}.py"
-        for name in ("dead_letters", "experiments", "models", "segments", "users")
-    ),
-    "tests/unit/serving/runtime/test_lag_recorder.py",
-    "tests/unit/serving/test_api_docs.py",
-)
-
-# Where fixtures make for each test what measured tests make too: tracing them adds half to their time.
-SAME_FIXTURES = ("tests/unit/serving/routes/",)
+COVERAGE = "core_coverage"  # in what a test process sends at its end
+REPORT = pytest.StashKey[CoverageReport]()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Trace nothing in the process that hands out tests to others."""
-    if session.config.pluginmanager.hasplugin("dsession"):
-        _trace(session.config, is_wanted=False)
-    return (yield)
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[REPORT] = CoverageReport()
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Trace not even the fixtures of tests whose fixtures others have too."""
-    if _is_measured(item) or not item.nodeid.startswith(SAME_FIXTURES):
-        return (yield)
-    return (yield from _untraced(item.config))
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Add what a test process has covered."""
+    if executed := getattr(node, "workeroutput", {}).get(COVERAGE):
+        node.config.stash[REPORT].add(executed)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure the tests that count, and the fixtures of others."""
-    if _is_measured(item) or item.nodeid.startswith(SAME_FIXTURES):
-        return (yield)
-    return (yield from _untraced(item.config))
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send what this process has covered, or fail a run of all tests that has covered too little."""
+    config = session.config
+    if hasattr(config, "workeroutput"):
+        config.workeroutput[COVERAGE] = executed()
+    elif _runs_all(config) and not config.stash[REPORT].is_enough:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def _is_measured(item: pytest.Item) -> bool:
-    return item.nodeid.startswith(MEASURED) and not item.get_closest_marker("untraced")
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Tell what was covered, unless only some tests were chosen."""
+    report = config.stash[REPORT]
+    if _runs_all(config) and report.percent is not None:
+        terminalreporter.write_line(str(report), red=not report.is_enough)
 
 
-def _untraced(config: pytest.Config) -> Generator[None, object, object]:
-    _trace(config, is_wanted=False)
-    try:
-        return (yield)
-    finally:
-        _trace(config, is_wanted=True)
-
-
-def _trace(config: pytest.Config, *, is_wanted: bool) -> None:
-    """Start or stop measuring coverage in this process, if it is measured at all (`--no-cov`: it is not)."""
-    plugin = config.pluginmanager.getplugin("_cov")
-    if plugin and plugin.cov_controller:
-        (plugin.cov_controller.resume if is_wanted else plugin.cov_controller.pause)()
+def _runs_all(config: pytest.Config) -> bool:
+    return config.args_source is not pytest.Config.ArgsSource.ARGS and not config.option.keyword
 
 
 def pytest_collection_finish() -> None:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -92,7 +91,6 @@ def test_a_catalogue_made_by_changes_equals_one_made_anew(changes: Sequence[dict
     assert [described(predecessor) for predecessor in made] == expected, "a later change reached a predecessor"
 
 
-@pytest.mark.untraced
 @settings(max_examples=20)
 @given(CHANGES, CHANGES)
 def test_two_successors_of_a_catalogue_do_not_disturb_each_other(

@@ -112,7 +112,6 @@ def schemas_of(app: FastAPI, method: str, path: str, status: int) -> tuple[type[
     raise AssertionError(path)
 
 
-@pytest.mark.untraced
 def test_every_answer_has_exactly_the_documented_schema(app: FastAPI) -> None:
     with Api(app) as api:
         for method, path, body, _, _ in EXAMPLE.findall(PAGE):

@@ -24,7 +24,6 @@ def drawn_choices(blend: Blend, num: int, *, seed: int = 0) -> list[Choice]:
     return [Choice(row, int(answer)) for row, answer in zip(features, scores.argmax(axis=1), strict=True)]
 
 
-@pytest.mark.untraced
 def test_calibration_recovers_the_weights_of_simulated_choices() -> None:
     assert calibrate(drawn_choices(TRUE, 4000)).weights == pytest.approx(TRUE.weights, abs=0.1)
 

@@ -21,7 +21,6 @@ from stream.drift.detectors import detectors
 DAY_MS = 86_400_000
 MONDAY_MS = 1_699_833_600_000
 NAMES = {1: "Tea", 2: "Cooking", 3: "Garden"}
-unmeasured = pytest.mark.untraced  # lines that other tests of this module reach: the tracer would triple the time
 
 
 def detector_bank(*, warmup_days: float = 7) -> DetectorBank:
@@ -86,17 +85,14 @@ def bank_after_two_weeks(changed: Changed = iter, hit: float = 0.2) -> DetectorB
     return deepcopy(_two_weeks_read(changed, hit))
 
 
-@unmeasured
 def test_nothing_is_noticed_where_nothing_changes() -> None:
     assert read(detector_bank(), buckets(days=28, seed=2)) == []
 
 
-@unmeasured
 def test_daily_rhythm_raises_no_alarm() -> None:
     assert read(detector_bank(), buckets(days=28, rhythm=0.7)) == []
 
 
-@unmeasured
 def test_a_halved_hit_rate_is_noticed_within_a_day_with_its_onset() -> None:
     alarms = read(bank_after_two_weeks(), buckets(days=1, first_day=14, hit=0.1))
     assert {alarm.signal for alarm in alarms} <= {"hit_rate", "loss"}
@@ -109,12 +105,10 @@ def test_a_halved_hit_rate_is_noticed_within_a_day_with_its_onset() -> None:
     assert (hits.before, hits.after) == (pytest.approx(0.2, abs=0.02), pytest.approx(0.1, abs=0.05))
 
 
-@unmeasured
 def test_a_better_model_is_no_trouble() -> None:
     assert read(bank_after_two_weeks(), buckets(days=3, first_day=14, hit=0.4)) == []
 
 
-@unmeasured
 def test_a_moved_mix_is_noticed_once_and_says_from_where_to_where() -> None:
     (alarm,) = read(bank_after_two_weeks(), buckets(days=7, first_day=14, mix=(0.3, 0.5, 0.2)))
     assert alarm.signal == "categories"
@@ -122,7 +116,6 @@ def test_a_moved_mix_is_noticed_once_and_says_from_where_to_where() -> None:
     assert alarm.after > alarm.before
 
 
-@unmeasured
 def test_nothing_is_told_before_the_week_is_known() -> None:
     early = [*buckets(days=3), *buckets(days=3, first_day=3, mix=(0.1, 0.1, 0.8))]
     assert read(detector_bank(), early) == []
@@ -135,13 +128,11 @@ def test_a_promoted_model_with_fewer_hits_than_the_one_before_is_noticed() -> No
     assert alarm.cause.startswith("began when model v2 was promoted; ")
 
 
-@unmeasured
 def test_promotions_every_few_hours_do_not_hide_a_fall() -> None:
     parts = (buckets(days=1, first_day=14 + n, hit=0.1, version=f"v{2 + n}") for n in range(2))
     assert "hit_rate" in {alarm.signal for alarm in read(bank_after_two_weeks(), *parts)}
 
 
-@unmeasured
 def test_the_losses_of_another_model_have_a_level_of_their_own() -> None:
     def other_losses(some: Iterable[Bucket]) -> Iterator[Bucket]:
         for bucket in some:
@@ -155,14 +146,12 @@ def test_a_change_smaller_than_the_smallest_effect_is_no_alarm_however_certain()
     assert read(bank_after_two_weeks(), fewer) == []
 
 
-@unmeasured
 def test_a_slow_fall_is_noticed_although_the_expected_values_follow_it() -> None:
     bank = bank_after_two_weeks()
     parts = (buckets(days=1, first_day=14 + day, hit=0.2 - 0.002 * day) for day in range(60))
     assert any(alarm.signal == "hit_rate" for part in parts for alarm in read(bank, part))
 
 
-@unmeasured
 def test_an_alarm_says_what_was_expected_and_the_interval_of_what_was_seen() -> None:
     (alarm, *_) = read(bank_after_two_weeks(), buckets(days=1, first_day=14, hit=0.1))
     assert alarm.before == pytest.approx(0.2, abs=0.02)
@@ -177,7 +166,6 @@ def test_an_alarm_is_over_once_the_signal_is_as_before() -> None:
     assert MONDAY_MS + 15 * DAY_MS < (hits.over_ms or 0) < MONDAY_MS + 16 * DAY_MS
 
 
-@unmeasured
 def test_a_change_that_returns_raises_no_second_alarm() -> None:
     bank = bank_after_two_weeks()
     moved, back = buckets(days=1, first_day=14, mix=(0.3, 0.5, 0.2)), buckets(days=6, first_day=15)
@@ -197,14 +185,12 @@ def test_an_outage_is_a_silence_and_says_nothing_about_interests() -> None:
     assert alarm.before == pytest.approx(2 * DAY_MS / BUCKET_MS * 20, rel=0.05)
 
 
-@unmeasured
 def test_a_model_that_gets_worse_after_its_promotion_is_noticed() -> None:
     second = buckets(days=3, first_day=14, hit=0.3, version="v2")
     alarms = read(bank_after_two_weeks(), second, buckets(days=1, first_day=17, hit=0.15, version="v2"))
     assert {alarm.model_version for alarm in alarms} == {"v2"}
 
 
-@unmeasured
 def test_without_a_model_only_what_is_counted_is_watched() -> None:
     bank = detector_bank()
     points = [point for bucket in buckets(days=9, version=None) for point in bank.read(bucket).points]
@@ -220,12 +206,10 @@ def returning(share_on: Callable[[int], float]) -> Iterator[Bucket]:
         yield Bucket(MONDAY_MS + hour * DAY_MS // 24, counts)
 
 
-@unmeasured
 def test_pauses_of_weeks_become_more_frequent_in_a_young_log_without_alarm() -> None:
     assert read(detector_bank(), returning(lambda day: 0.3 * min(max(day - 7, 0) / 23, 1))) == []
 
 
-@unmeasured
 def test_more_pauses_of_minutes_in_a_young_log_are_an_alarm() -> None:
     some = list(returning(lambda day: 0.0))
     longer = BucketCounts(60, gaps=Counter({3: 20, 4: 20, 5: 20}))
@@ -242,14 +226,12 @@ def confident(some: Iterable[Bucket], mean: float = 0.5) -> Iterator[Bucket]:
         yield replace(bucket, tally=tally)
 
 
-@unmeasured
 @pytest.mark.parametrize(("mean", "signals"), [(0.3, ["confidence"]), (0.47, []), (0.7, [])])
 def test_a_model_that_is_much_less_confident_is_noticed(mean: float, signals: list[str]) -> None:
     after = confident(buckets(days=2, first_day=14), mean)
     assert [alarm.signal for alarm in read(bank_after_two_weeks(confident), after)] == signals
 
 
-@unmeasured
 def test_another_model_is_as_confident_as_it_is() -> None:
     after = confident(buckets(days=2, first_day=14, version="v2"), 0.3)
     assert read(bank_after_two_weeks(confident), after) == []
@@ -274,7 +256,6 @@ def with_answers(some: Iterable[Bucket], **changed: float) -> Iterator[Bucket]:
         yield replace(bucket, counts=counts)
 
 
-@unmeasured
 @pytest.mark.parametrize(
     ("signal", "worse"),
     [("fallback", 0.3), ("popularity_bias", 0.8), ("novelty", 7.0), ("diversity", 0.5), ("coverage", 0.3)],
@@ -293,7 +274,6 @@ def test_answers_that_become_alike_in_all_ways_raise_one_alarm() -> None:
     assert len(alarms) == 1
 
 
-@unmeasured
 def test_what_is_better_in_answers_is_no_trouble() -> None:
     better = {"fallback": 0.0, "popularity_bias": 0.4, "novelty": 11.0, "diversity": 0.9, "coverage": 0.7}
     changed = with_answers(buckets(days=2, first_day=14), **better)
@@ -311,7 +291,6 @@ def in_segments(some: Iterable[Bucket], **changed: float) -> Iterator[Bucket]:
         yield replace(bucket, segments=tallies)
 
 
-@unmeasured
 def test_overall_alarm_covers_segments_and_other_model_signals() -> None:
     after = in_segments(buckets(days=2, first_day=14, hit=0.1), PL=0.1, DE=0.1)
     alarms = read(bank_after_two_weeks(in_segments, hit=0.4), after)
@@ -334,7 +313,6 @@ def test_at_most_max_segments_are_monitored() -> None:
     assert {point.segment for point in points} == {"", "event.country=DE"}
 
 
-@unmeasured
 def test_replayed_buckets_give_the_same_alarms() -> None:
     stored = [*buckets(days=3), *buckets(days=3, first_day=3, mix=(0.1, 0.1, 0.8))]
     first, restarted = detector_bank(warmup_days=2), detector_bank(warmup_days=2)

@@ -42,14 +42,12 @@ def errors(*, days: int, rhythm: float) -> tuple[float, float]:
     return float(np.mean(squares)), float(np.mean(told))
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(("days", "rhythm"), [(7, 0.4), (21, 0.4), (7, 1.5)])
 def test_the_expected_value_of_an_hour_is_as_uncertain_as_it_says(days: int, rhythm: float) -> None:
     square, told = errors(days=days, rhythm=rhythm)
     assert square == pytest.approx(told, rel=0.4)
 
 
-@pytest.mark.untraced
 def test_without_a_rhythm_what_is_expected_of_an_hour_is_more_certain() -> None:
     square, told = errors(days=14, rhythm=0.0)
     assert square < told < 0.9 * errors(days=14, rhythm=0.4)[1]

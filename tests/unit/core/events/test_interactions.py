@@ -249,7 +249,6 @@ def test_an_event_is_unique_by_16_bytes_of_its_id() -> None:
     assert sorted(map(len, keys)) == [16, 16, 16]
 
 
-@pytest.mark.untraced
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists))
 def test_any_field_value_gives_an_event_or_a_short_message(junk: object) -> None:
     for field in ("event_id", "user_id", "item_id", "type", "time", "value", "context", "recommendation_id", "version"):

@@ -24,7 +24,6 @@ def arms_of(tested: Experiment, users: list[str] = USERS) -> np.ndarray:
     return np.array([-1 if (arm := assign(tested, user)) is None else int(arm.name[-1]) for user in users])
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.1, 0.2, 0.7), (1 / 3, 1 / 3, 1 / 3), (0.9, 0.05, 0.05)])
 def test_arms_get_their_shares_of_users(shares: tuple[float, ...]) -> None:
     counts = np.bincount(arms_of(experiment(*shares)), minlength=len(shares))
@@ -50,21 +49,18 @@ def test_of_equal_arms_that_with_the_larger_hash_has_the_user() -> None:
     assert arms_of(experiment(0.5, 0.5), USERS[:100]).tolist() == larger
 
 
-@pytest.mark.untraced
 def test_experiments_with_other_salts_split_independently() -> None:
     one, other = arms_of(experiment(0.5, 0.5, salt="a")), arms_of(experiment(0.5, 0.5, salt="b"))
     together = np.bincount(2 * one + other, minlength=4)
     assert chisquare(together).pvalue > 0.001
 
 
-@pytest.mark.untraced
 def test_without_a_salt_the_name_is_the_salt() -> None:
     arms = (Arm("arm-0", 0.5), Arm("arm-1", 0.5))
     assert (arms_of(Experiment("x", arms)) == arms_of(Experiment("y", arms, salt="x"))).all()
     assert (arms_of(Experiment("x", arms)) != arms_of(Experiment("y", arms))).any()
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize(
     ("before", "after"),
     [((0.5, 0.5), (0.6, 0.4)), ((0.1, 0.1), (0.4, 0.4)), ((0.2, 0.3, 0.5), (0.36, 0.24, 0.4))],
@@ -76,7 +72,6 @@ def test_no_more_users_move_than_shares_change(before: tuple[float, ...], after:
     assert (old != new).mean() == pytest.approx(grown, abs=0.015)
 
 
-@pytest.mark.untraced
 def test_users_move_only_to_the_arm_that_grows() -> None:
     old, new = arms_of(experiment(0.2, 0.3, 0.5)), arms_of(experiment(0.36, 0.24, 0.4))
     assert set(new[old != new].tolist()) == {0}

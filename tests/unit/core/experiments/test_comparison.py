@@ -39,7 +39,6 @@ def test_a_ratio_is_of_sums_and_varies_with_users_not_with_answers() -> None:
     assert two.variance == pytest.approx(0.5)  # of 1 and 0
 
 
-@pytest.mark.untraced
 @given(values, values)
 def test_sums_of_groups_add_up(one: list[tuple[int, int]], other: list[tuple[int, int]]) -> None:
     split = [sums(*map(list, zip(*part, strict=True))) for part in (one, other)]  # type: ignore[arg-type]

@@ -41,7 +41,6 @@ def test_shares_are_relative() -> None:
     assert sample_ratio([40, 60], (0.1, 0.3)).expected == pytest.approx((25, 75))
 
 
-@pytest.mark.untraced
 def test_false_alarms_are_rare_although_every_user_is_a_look() -> None:
     random, alarms = np.random.default_rng(1), 0
     for _ in range(50):

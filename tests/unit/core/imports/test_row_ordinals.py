@@ -47,7 +47,6 @@ def test_many_distinct_rows_are_kept_in_few_sorted_runs() -> None:
     assert repeats.num_runs <= 17
 
 
-@pytest.mark.untraced
 def test_hashes_of_millions_of_rows_leave_memory_and_stay_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_ordinals, "MAX_IN_MEMORY", 2_000)
     repeats = RowOrdinals()

@@ -36,7 +36,6 @@ def test_the_shares_of_both_periods_are_compared_largest_first() -> None:
     assert all(change.is_significant for change in changes)
 
 
-@pytest.mark.untraced
 def test_a_week_like_the_last_one_is_seldom_called_a_change() -> None:
     rng = np.random.default_rng(1)
     pairs = [share_changes(week(rng, 0.3), week(rng, 0.3))[1] for _ in range(300)]

@@ -48,7 +48,6 @@ def test_score_is_deterministic() -> None:
     assert first.score == second.score
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("num_visits", [9, 20, 60])
 def test_as_many_unmoved_users_score_high_as_the_score_says(num_visits: int) -> None:
     rng = np.random.default_rng(num_visits)

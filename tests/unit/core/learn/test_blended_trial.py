@@ -51,7 +51,6 @@ def _current_counts() -> Iterator[None]:
         yield
 
 
-@pytest.mark.untraced
 @pytest.mark.usefixtures("_current_counts")
 @given(some_events, st.booleans(), st.sets(st.sampled_from("abcdef")))
 def test_a_trial_ranks_as_serving_would_have(log: list[tuple[str, str]], hide_seen: bool, untrained: set[str]) -> None:

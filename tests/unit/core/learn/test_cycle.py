@@ -286,7 +286,6 @@ def test_a_requested_training_runs_once() -> None:
     assert next_job(shop.store, type_codes=CODES, schedule=Schedule(), clock=shop.clock) is None
 
 
-@pytest.mark.untraced
 def test_an_alarm_starts_one_fine_tune_whose_lineage_names_it() -> None:
     shop = LearningShop(1, 1)
     outcome(shop)
@@ -355,7 +354,6 @@ def test_force_promotes_a_worse_model_and_records_who_decided() -> None:
     assert (promotion.decided_by, promotion.reason) == ("somebody", "the launch is today")
 
 
-@pytest.mark.untraced
 def test_a_training_by_hand_is_compared_with_the_champion_too() -> None:
     shop = LearningShop(1, 5)
     by_hand(shop)
@@ -370,7 +368,6 @@ def test_a_training_by_hand_is_compared_with_the_champion_too() -> None:
     ]
 
 
-@pytest.mark.untraced
 def test_another_training_without_new_events_holds_out_the_same_slice() -> None:
     shop = LearningShop(1, 1)
     by_hand(shop)

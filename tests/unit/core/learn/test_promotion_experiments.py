@@ -78,7 +78,6 @@ def runs(shop: LearningShop) -> bool:
     return experiments(shop).named(NAME).parsed.runs_at(shop.clock.now_ms())
 
 
-@pytest.mark.untraced
 def test_users_are_split_between_champion_and_challenger(shop: LearningShop) -> None:
     current, now_ms = experiments(shop), shop.clock.now_ms()
     users = [f"u{number}" for number in range(40)]
@@ -115,7 +114,6 @@ def test_no_other_training_is_due_until_it_has_decided(shop: LearningShop) -> No
     assert len(shop.lineage("m1")["trials"]) == 1, "undecided checks are not kept"
 
 
-@pytest.mark.untraced
 def test_a_challenger_without_a_decision_at_the_end_is_refused(shop: LearningShop) -> None:
     answers(shop, champion=15, challenger=15)
     assert checked(shop, after_ms=14 * DAY_MS) == "refuse"
@@ -123,7 +121,6 @@ def test_a_challenger_without_a_decision_at_the_end_is_refused(shop: LearningSho
     assert due(shop).kind == "fine-tune"
 
 
-@pytest.mark.untraced
 def test_a_loss_within_the_margin_is_tolerated() -> None:
     shop = LearningShop(1, 1, experiment=ExperimentPlan(margin=0.9))
     outcome(shop)

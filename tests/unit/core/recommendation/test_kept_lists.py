@@ -185,7 +185,6 @@ STEPS = st.lists(
 )
 
 
-@pytest.mark.untraced
 @given(STEPS)
 def test_a_kept_list_is_the_one_that_would_be_computed_again(steps: list[tuple[str, str, str]]) -> None:
     opened = shop()

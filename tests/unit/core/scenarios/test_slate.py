@@ -236,7 +236,6 @@ def test_propensities_of_demanded_new_items_are_the_shares_of_all_draws() -> Non
     )
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("new", [[], [5], [1, 5]])
 def test_propensities_are_the_shares_of_all_draws(new: list[int]) -> None:
     rule = Exploration(share=0.25, pool=3, new_share=0.5)

@@ -110,7 +110,6 @@ def test_the_strongest_neighbours_are_those_of_a_plain_sort(added: list[tuple[in
     assert counts.of(1).total == sum(known.values())
 
 
-@pytest.mark.untraced
 @given(st.lists(some_transitions, min_size=1, max_size=6), st.data())
 def test_changes_in_any_pieces_equal_a_count_from_scratch(pieces: list[list[Transition]], data: st.DataObject) -> None:
     rules = CountRules((1.0, 0.5, 0.25), half_life_weeks=2.0, max_neighbours=100)

@@ -161,7 +161,6 @@ def test_a_new_model_answers_only_after_its_training_has_ended() -> None:
     assert run.train_s == [1.0, 2.0]
 
 
-@pytest.mark.untraced
 @pytest.mark.parametrize("hide_seen", [False, True])
 def test_a_blended_model_ranks_with_the_counts_of_each_moment(*, hide_seen: bool) -> None:
     events = stream(hide_seen=hide_seen)
@@ -176,7 +175,6 @@ def test_a_blended_model_ranks_with_the_counts_of_each_moment(*, hide_seen: bool
     assert len(np.unique(run.ranks[answered])) > 1
 
 
-@pytest.mark.untraced
 def test_counts_are_weighted_by_the_newest_events_before_the_cut() -> None:
     events = stream()
     scorer = Watching()
@@ -190,7 +188,6 @@ def test_counts_are_weighted_by_the_newest_events_before_the_cut() -> None:
     assert counts.blend != dataclasses.replace(COUNTS_BLEND, encoder=LEAST_ENCODER)
 
 
-@pytest.mark.untraced
 def test_a_blend_is_fitted_to_events_that_its_network_has_not_learnt_from() -> None:
     events, calls = stream(), []
 

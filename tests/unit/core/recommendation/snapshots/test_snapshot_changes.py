@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 from domain_doubles import (
     NOW_MS,
     SHAPE,
@@ -167,7 +166,6 @@ def answers(recommender: Recommender) -> list[Any]:
     return [(result.source, result.user_seq, result.items) for result in results]
 
 
-@pytest.mark.untraced
 @settings(max_examples=40, deadline=None)
 @given(STEPS, st.booleans(), st.booleans())
 @example([("save", [Item("b")]), ("event", ("ann", "a"))], False, True)
@@ -186,7 +184,6 @@ def test_answers_equal_those_of_a_process_that_starts_now(
     assert answers(recommender) == answers(process(store, include_uncatalogued=include_uncatalogued)[1])
 
 
-@pytest.mark.untraced
 @settings(max_examples=40, deadline=None)
 @given(STEPS, STEPS, st.booleans())
 @example([("event", ("ann", "a"))], [("save", [Item("a", "tea")])], False)
