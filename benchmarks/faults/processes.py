@@ -19,6 +19,7 @@ from tidewise.processes.children import free_port, running
 
 POLL_S = 0.02
 TIMEOUT_S = 90.0  # above every timeout of Tidewise: the watchdog exits a stalled worker after 60 s
+START_S = 300.0  # all processes at once: 20 s of CPU, minutes on a machine busy with other things
 MAX_RESTARTS = 10
 SEEK_LOG_LINE = "reading from the database's offsets"
 
@@ -117,9 +118,9 @@ class Child:
         """How often this worker has sought assigned partitions since its latest start."""
         return self.log_path.read_text(errors="replace").count(SEEK_LOG_LINE)
 
-    def await_partitions(self, *, more_than: int = 0) -> None:
+    def await_partitions(self, *, more_than: int = 0, timeout_s: float = TIMEOUT_S) -> None:
         """Wait until this worker has partitions (again)."""
-        wait_until(f"{self.name} has partitions", lambda: self.num_seeks > more_than)
+        wait_until(f"{self.name} has partitions", lambda: self.num_seeks > more_than, timeout_s=timeout_s)
 
 
 class Api(Child):
@@ -130,9 +131,9 @@ class Api(Child):
         self.url = f"http://127.0.0.1:{port}"
         super().__init__(name, folder, ["serve", *data, "--port", str(port)])
 
-    def await_ready(self) -> None:
+    def await_ready(self, *, timeout_s: float = TIMEOUT_S) -> None:
         """Wait until `/ready` answers 200."""
-        wait_until(f"{self.name} is ready", self._ready)
+        wait_until(f"{self.name} is ready", self._ready, timeout_s=timeout_s)
 
     def _ready(self) -> bool:
         try:

@@ -17,7 +17,16 @@ from pathlib import Path
 
 import psycopg
 
-from benchmarks.faults.processes import POLL_S, TIMEOUT_S, Api, Child, RecoveryTimeout, environment_of, supervised
+from benchmarks.faults.processes import (
+    POLL_S,
+    START_S,
+    TIMEOUT_S,
+    Api,
+    Child,
+    RecoveryTimeout,
+    environment_of,
+    supervised,
+)
 from benchmarks.faults.proxy import DatabaseProxy, proxied
 from benchmarks.streaming.servers import ROOT, Servers
 from scripts.local_postgres import NoPostgres, PostgresServer, find_binaries
@@ -196,9 +205,9 @@ def system(folder: Path, checkout: Path | None = None) -> Iterator[DistributedSy
             stack.callback(child.stop)
         stack.enter_context(supervised(running_system.children))
         for worker in running_system.workers:
-            worker.await_partitions()
+            worker.await_partitions(timeout_s=START_S)
         for api in running_system.apis:
-            api.await_ready()
+            api.await_ready(timeout_s=START_S)
         yield running_system
 
 

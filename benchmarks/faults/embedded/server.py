@@ -14,12 +14,11 @@ from pathlib import Path
 import httpx
 
 from benchmarks.faults.embedded.clock.sitecustomize import SHIFT_VARIABLE
-from benchmarks.faults.processes import POLL_S, TIMEOUT_S, RecoveryTimeout, wait_until
+from benchmarks.faults.processes import POLL_S, START_S, TIMEOUT_S, RecoveryTimeout, wait_until
 from benchmarks.faults.system import local_ports
 from tidewise.processes.children import free_port, running
 
 NUM_APIS = 2
-READY_S = 300.0  # a start takes 3 s; minutes on a machine busy with other things
 CLOCK_FOLDER = Path(__file__).parent / "clock"
 FORK_SERVER = b"forkserver"  # in the command line of the process that forks the others
 
@@ -70,8 +69,8 @@ class SupervisedServer:
 
     def await_ready(self) -> None:
         """Wait until every process runs and `/ready` answers 200; starts the supervisor again if it is dead."""
-        wait_until(f"{NUM_APIS} APIs and a monitor run", self._is_whole, timeout_s=READY_S)
-        wait_until(f"{self.url} is ready", self._is_ready, timeout_s=READY_S)
+        wait_until(f"{NUM_APIS} APIs and a monitor run", self._is_whole, timeout_s=START_S)
+        wait_until(f"{self.url} is ready", self._is_ready, timeout_s=START_S)
 
     def _is_whole(self) -> bool:
         if self.supervisor.poll() is not None:
