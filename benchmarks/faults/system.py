@@ -85,6 +85,10 @@ fill_and_train(load_settings(overrides={"data.folder": sys.argv[1]}, environment
 """
 
 
+# A broker that is killed every minute would spend half of its CPU on optimising its code.
+SHORT_LIVED_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+
+
 class Broker:
     """One Kafka broker by `scripts/kafka.sh`."""
 
@@ -92,7 +96,8 @@ class Broker:
         port = free_port(0)
         self.address = f"127.0.0.1:{port}"
         variables = {"KAFKA_PORT": str(port), "KAFKA_CONTROLLER_PORT": str(free_port(0)), "KAFKA_INSTANCE": str(folder)}
-        self._environment = {**os.environ, **variables}
+        limits = {"KAFKA_JVM": SHORT_LIVED_JVM, "KAFKA_START_TIMEOUT_S": f"{START_S:.0f}"}
+        self._environment = {**os.environ, **variables, **limits}
 
     def command(self, name: str) -> None:
         """Run `start`, `stop` or `kill`, and wait for it."""
@@ -193,10 +198,10 @@ def system(folder: Path, checkout: Path | None = None) -> Iterator[DistributedSy
     """
     running_system = DistributedSystem(folder, checkout)
     with ExitStack() as stack:
+        stack.callback(running_system.broker.command, "stop")  # also one that did not answer in time
         running_system.broker.command("start")
-        stack.callback(running_system.broker.command, "stop")
-        running_system.database.create()
         stack.callback(running_system.database.stop)
+        running_system.database.create()
         ports = running_system.database.proxy_port, running_system.database.port
         running_system.proxy = stack.enter_context(proxied(*ports, log=folder / "logs" / "proxy.log"))
         running_system.prepare()
