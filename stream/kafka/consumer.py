@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any, Protocol
@@ -20,18 +20,21 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP
+from faust.types import TP, Message
 from mode.services import WaitResults
 
 from core.errors import StreamUnavailable
 from stream.kafka.admin import log_bounds, topic_id
 from stream.kafka.eager import EagerCoroutine
 from stream.kafka.settings import StreamSettings
+from stream.kafka.unpacking import bound_unpacking
 
 logger = logging.getLogger(__name__)
 
 COMMIT_TIMEOUT_S = 5.0  # nothing is fetched while a commit is awaited, which Faust does every 10,000 messages
 BOUNDS_TIMEOUT_S = 3.0  # a reachable broker answers within milliseconds
+MAX_WAITING_BYTES = 64 * 2**20  # of messages that are not applied; Faust counts messages alone, up to 65,536
+FULL_PAUSE_S = 0.01
 
 
 class RebalanceListener(Protocol):
@@ -74,6 +77,7 @@ class ResilientConsumerThread(driver.AIOKafkaConsumerThread):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        bound_unpacking()
         super().__init__(*args, thread_loop=asyncio.SelectorEventLoop(), **kwargs)
 
     async def stop(self) -> None:
@@ -181,6 +185,10 @@ class NoReadOffsets(dict[TP, int | None]):
         """Discard the offset."""
 
 
+def _num_bytes(message: Message) -> int:
+    return len(message.value or b"")
+
+
 class DatabaseOffsetConsumer(driver.Consumer):
     """A consumer that seeks to the database's offsets wherever Faust would use the group's committed offsets."""
 
@@ -189,6 +197,21 @@ class DatabaseOffsetConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._read_offset = NoReadOffsets()
+        self._num_new_bytes = 0  # received since it was last found that few wait
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:
+        """As Faust's, but waits while messages of many bytes wait to be applied."""
+        while self._num_new_bytes > MAX_WAITING_BYTES:
+            if self.should_stop:
+                return
+            # counting them all takes milliseconds, and is due after so many more bytes
+            if sum(_num_bytes(message) for message in list(self._unacked_messages)) > MAX_WAITING_BYTES:
+                await self.sleep(FULL_PAUSE_S)
+            else:
+                self._num_new_bytes = 0
+        async for tp, message in super().getmany(timeout):
+            self._num_new_bytes += _num_bytes(message)
+            yield tp, message
 
     def _new_consumer_thread(self) -> ResilientConsumerThread:
         return ResilientConsumerThread(self, loop=self.loop, beacon=self.beacon)

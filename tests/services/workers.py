@@ -51,6 +51,12 @@ class WorkerProcess:
         assert self._process is not None
         return self._process.wait(timeout_s)
 
+    def peak_bytes(self) -> int:
+        """The most memory that it has had."""
+        assert self._process is not None
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
