@@ -1,8 +1,8 @@
 """Unpacks Kafka's compressed batches in bounded memory: what is larger, or damaged, is a message that says so.
 
-A batch of a few kilobytes may unpack to gigabytes (zstd packs 72 MiB into 2.6 KB). The client unpacks whole batches, so a
-worker that has too little memory for one is killed, starts again and meets the same batch. Such a batch is handed over
-as one message at its first offset, whose value is the reason, which becomes a dead letter; its other offsets are
+A batch of a few kilobytes may unpack to gigabytes (zstd packs 72 MiB into 2.6 KB). The client unpacks whole batches, so
+a worker that has too little memory for one is killed, starts again and meets the same batch. Such a batch is handed
+over as one message at its first offset, whose value is the reason, which becomes a dead letter; its other offsets are
 skipped. A response is read only until `MAX_RESPONSE_BYTES` are unpacked; the client fetches the rest again.
 Independent of Faust and of what messages mean.
 """
