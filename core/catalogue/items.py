@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ T = TypeVar("T")
 MAX_TEXT_CHARS = 10_000
 MAX_CATEGORIES = 64
 MAX_ATTRIBUTES = 64
+MAX_NAMES = 50_000  # that are kept: about 10 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,14 @@ def parse_attributes(value: object) -> dict[str, Any]:
     return {name: _text(name, entry) if isinstance(entry, str) else entry for name, entry in value.items()}
 
 
+class ItemName(NamedTuple):
+    """How an answer names an item."""
+
+    item_id: str
+    title: str
+    categories: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=False)
 class Catalogue:
     """All known items at one revision, in columns; row i of every column is the same item.
@@ -188,6 +197,20 @@ class Catalogue:
     def _rows_by_id(self) -> dict[str, int]:
         """The row of each item id; newer catalogues share and extend it."""
         return {item_id: row for row, item_id in enumerate(self.item_ids)}
+
+    def name_of(self, row: int) -> ItemName:
+        """The name of an item; kept, because a column of a saved snapshot decodes a text each time."""
+        name = self._names.get(row)
+        if name is None:
+            if len(self._names) >= MAX_NAMES:
+                self._names.clear()
+            name = self._names[row] = ItemName(self.item_ids[row], self.titles[row], self.categories[row])
+        return name
+
+    @cached_property
+    def _names(self) -> dict[int, ItemName]:
+        """Names by row; newer catalogues share it until a title or a category changes."""
+        return {}
 
     def listed_at(self, now_ms: int) -> BoolArray:
         """(n,) whether each item can be recommended at a time; not to be written to."""
@@ -308,6 +331,8 @@ class Catalogue:
         if "_listed_times" in known:
             assert catalogue.limits is not None
             derived["_listed_times"] = self._listed_times.with_rows(catalogue.listed, catalogue.limits, rows)
+        if "_names" in known and catalogue.content_revisions is self.content_revisions:
+            derived["_names"] = self._names
         if "newest_first" in known:
             derived["newest_first"] = self._newest_first_with(catalogue)
         if "searched" in known:

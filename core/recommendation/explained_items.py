@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from core.arrays import FloatArray, IntArray
+from core.catalogue.items import ItemName
 from core.events.history import History
 from core.recommendation.explain import EventContribution, contributions_of
 from core.recommendation.ranking.neighbour_scores import NeighbourScores
 from core.recommendation.requests import Contribution, ScoredItem
-from core.recommendation.snapshots.current_items import CurrentItems, ItemName
+from core.recommendation.snapshots.current_items import CurrentItems
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 
 

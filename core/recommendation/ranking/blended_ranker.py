@@ -20,12 +20,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray, best_places, distinct
+from core.catalogue.items import ItemName
 from core.recommendation.ranking.added_scores import AddedScores
 from core.recommendation.ranking.neighbour_scores import NeighbourScores
 from core.recommendation.ranking.rankers import ItemLookup, Ranking
 from core.recommendation.requests import ItemReason, RankingSource, ReasonKind
 from core.recommendation.snapshots.bound_model import BoundModel
-from core.recommendation.snapshots.current_items import ItemName
 from core.recommendation.snapshots.item_values import ItemValues
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 

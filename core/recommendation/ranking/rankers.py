@@ -12,10 +12,10 @@ from typing import Protocol
 import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
+from core.catalogue.items import ItemName
 from core.recommendation.ranking.added_scores import NOTHING_ADDED, AddedScores
 from core.recommendation.requests import ItemReason, RankingSource
 from core.recommendation.snapshots.bound_model import BoundModel
-from core.recommendation.snapshots.current_items import ItemName
 from core.recommendation.snapshots.item_indexes import unit
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 

@@ -13,10 +13,10 @@ import numpy as np
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.catalogue.filters import matching
-from core.catalogue.items import Catalogue
+from core.catalogue.items import Catalogue, ItemName
 from core.recommendation.ranking.rankers import Ranker, Ranking
 from core.recommendation.requests import ItemReason, ReasonKind, RecommendationRequest, ScoredItem
-from core.recommendation.snapshots.current_items import CurrentItems, ItemName
+from core.recommendation.snapshots.current_items import CurrentItems
 
 NUM_SPARE = 8  # candidates beyond n, to replace those that the final check removes
 

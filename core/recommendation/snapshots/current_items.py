@@ -8,22 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
 from core.arrays import BoolArray, IntArray
-from core.catalogue.items import Catalogue
+from core.catalogue.items import Catalogue, ItemName
 from core.ports.store import ReadTransaction
 from core.records.stored import StoredItem
-
-
-class ItemName(NamedTuple):
-    """How an answer names an item."""
-
-    item_id: str
-    title: str
-    categories: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +44,7 @@ class CurrentItems:
             changed = self._changed[key]
             if changed is not None:
                 return ItemName(changed.item.item_id, changed.item.title, changed.item.categories)
-        catalogue = self.catalogue
-        return ItemName(catalogue.item_ids[row], catalogue.titles[row], catalogue.categories[row])
+        return self.catalogue.name_of(row)
 
     def names(self, keys: Sequence[int]) -> Mapping[int, ItemName]:
         """The names of the items that the catalogue holds, by key."""

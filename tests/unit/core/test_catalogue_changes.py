@@ -70,6 +70,7 @@ def described(catalogue: Catalogue) -> dict[str, Any]:
         "searched": list(catalogue.searched),
         "by category": {name: rows.tolist() for name, rows in catalogue.category_rows.items()},
         "by attribute": [catalogue.by_attribute.rows(condition).tolist() for condition in CONDITIONS],
+        "names": [catalogue.name_of(row) for row in range(len(catalogue))],
         "by id": catalogue.rows_of_ids([f"item-{key}" for key in range(14)]).tolist(),
     }
 
@@ -119,6 +120,7 @@ def test_a_changed_attribute_copies_its_block_and_its_column_only() -> None:
         True,
         True,
     )
+    assert after.name_of(7) is before.name_of(7)
     assert after.by_attribute.rows(Condition("price", ("1.5",))).tolist() == [7]
     shared = sum(map(lambda one, other: one is other, before.attributes, after.attributes))  # type: ignore[arg-type]
     assert shared == len(items) - 1
