@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tidewise.process_setup import forbid_core_dumps, limit_native_threads
+from tidewise.process_setup import forbid_core_dumps, limit_native_threads, postpone_gc
 
 SERVING_COMMANDS = ("up", "serve", "worker")
 
@@ -27,6 +27,7 @@ def main() -> None:
     forbid_core_dumps()
     if serves(sys.argv):
         limit_native_threads()
+        postpone_gc()
     from tidewise.cli import main as run  # imports numpy
 
     run()

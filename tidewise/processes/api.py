@@ -41,19 +41,7 @@ if TYPE_CHECKING:
 ANSWERS_SOCKET = "answers"  # its name in the folder of metrics
 OnBound = Callable[[str, int], None]
 
-# What API processes and the monitor import.
-PRELOADED = (
-    "index.live",
-    "model.checkpoint",
-    "model.inference.cached",
-    "serving.app",
-    "serving.http.server",
-    "storage",
-    "stream.drift.detectors",
-    "tidewise.processes.api",
-    "uvicorn.loops.uvloop",
-    "uvicorn.protocols.http.httptools_impl",
-)
+PRELOADED = ("tidewise.processes.preloaded",)
 
 
 def run_up(
