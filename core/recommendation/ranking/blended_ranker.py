@@ -99,7 +99,6 @@ class BlendedRanker:
 
     def _search(self, allowed: BoolArray) -> Ranking:
         """By the threshold algorithm."""
-        num_allowed = int(np.count_nonzero(allowed))
         added = self.added
         own = added.among(allowed)
 
@@ -109,8 +108,8 @@ class BlendedRanker:
                 rows, bound = self._candidates(num_candidates, allowed, own)
                 scores = self._scores(rows, added)
                 order = best_places(scores, n)
-                complete = num_candidates >= num_allowed
-                if complete or (len(order) == n and scores[order[-1]] > bound):
+                is_certain = len(order) == n and scores[order[-1]] > bound
+                if is_certain or num_candidates >= np.count_nonzero(allowed):
                     return rows[order], scores[order]
                 num_candidates *= GROWTH
 
