@@ -143,7 +143,7 @@ start() {
   deadline=$((SECONDS + start_timeout_s))
   until answers; do
     kill -0 "$(cat "$pid_file")" 2>/dev/null || fail "it ended while starting: $(tail -1 "$log") (see $log)"
-    [ $SECONDS -lt $deadline ] || fail "it did not answer within $start_timeout_s s, see $log"
+    [ $SECONDS -lt $deadline ] || { kill -s KILL "$(cat "$pid_file")"; fail "it did not answer within $start_timeout_s s, see $log"; }
     sleep 0.1
   done
   tell "answers on 127.0.0.1:$port, pid $(cat "$pid_file")"
