@@ -28,7 +28,8 @@ from services.up_process import quiet_environment, up
 
 from tidewise.demo.demo import LIVE_DAYS, make_shop
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+# `test_dashboard_accessibility` opens the same pages in all modes for each change.
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 MODES = {"light": (False, DESK), "dark": (True, DESK), "phone": (False, PHONE)}
 PAGES = {
     "overview": "",
