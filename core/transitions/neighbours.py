@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.arrays import BoolArray, FloatArray, IntArray, look_up
+from core.arrays import BoolArray, FloatArray, IntArray, best_places, look_up
 
 MAX_KEPT = 10_000  # items whose strongest neighbours are kept until they change
 MAX_ADDITIONS = 64  # of an item, until they are merged
@@ -154,7 +154,7 @@ class NeighbourCounts:
     def _cut(self, keys: IntArray, counts: FloatArray) -> Neighbours:
         total = float(counts.sum(dtype=np.float64))
         if len(keys) > self._max_neighbours:
-            strongest = _highest(counts, self._max_neighbours)
+            strongest = np.sort(best_places(counts, self._max_neighbours))
             keys, counts = keys[strongest], counts[strongest]
         return Neighbours(keys.astype(np.int64), counts, total)
 
@@ -174,11 +174,3 @@ def _with_additions(
     sums = counts.astype(np.float64)
     np.add.at(sums, places[inverse], weights)
     return keys, sums.astype(np.float32)
-
-
-def _highest(counts: FloatArray, k: int) -> IntArray:
-    """Ascending places of the k highest of more than k counts; of equal ones the first."""
-    kth = np.partition(counts, -k)[-k]
-    taken = counts > kth
-    taken[np.flatnonzero(counts == kth)[: k - int(np.count_nonzero(taken))]] = True
-    return np.flatnonzero(taken)

@@ -104,7 +104,7 @@ def _started(size: int) -> Iterator[Rendezvous]:
             # A session of its own: Ctrl-C ends process 0, which ends the others.
             children.append(subprocess.Popen(own_command("train"), env=variables, start_new_session=True))  # noqa: S603
         while not rendezvous.all_arrived():
-            if any(child.poll() is not None for child in children):
+            if _any_has_ended(children):
                 raise TrainingProcessLost(_explained(children))
             time.sleep(POLL_S)
         with _ended_if_stuck(children):
@@ -129,9 +129,8 @@ def _ended_if_stuck(children: list[subprocess.Popen[bytes]]) -> Iterator[None]:
     left = Event()
 
     def watch() -> None:
-        while not left.wait(POLL_S):
-            if any(child.poll() is not None for child in children):
-                break
+        while not left.wait(POLL_S) and not _any_has_ended(children):
+            pass
         if not left.wait(END_S):
             print(f"error: {_explained(children)}", file=sys.stderr, flush=True)
             os._exit(1)
@@ -145,10 +144,14 @@ def _ended_if_stuck(children: list[subprocess.Popen[bytes]]) -> Iterator[None]:
         thread.join()
 
 
+def _any_has_ended(children: list[subprocess.Popen[bytes]]) -> bool:
+    return any(child.poll() is not None for child in children)
+
+
 def _explained(children: list[subprocess.Popen[bytes]]) -> str:
     """Which process ended first, as far as it can be told: one that was killed, else one with an error."""
     deadline_s = time.monotonic() + END_S
-    while not any(child.poll() is not None for child in children) and time.monotonic() < deadline_s:
+    while not _any_has_ended(children) and time.monotonic() < deadline_s:
         time.sleep(POLL_S)
     ended = {number: child.returncode for number, child in enumerate(children, start=1) if child.returncode}
     if not ended:
