@@ -12,11 +12,10 @@ from __future__ import annotations
 
 import argparse
 import random
-import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
@@ -31,7 +30,7 @@ from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest
 from tidewise.bootstrap import open_existing
 from tidewise.processes.children import free_port, running, wait_ready
-from tidewise.settings.schema import DATABASE_NAME, load_settings
+from tidewise.settings.schema import load_settings
 
 ROUNDS, NUM_USERS = 4, 500  # of the answers in this process
 BLENDED, ALONE = "with blending", "without"
@@ -95,25 +94,25 @@ def alternate(
 
 def newest_event_ms(data: Path) -> int:
     """The time of the newest event of a data folder."""
-    with closing(sqlite3.connect(data / DATABASE_NAME)) as connection:
-        [newest_ms] = connection.execute("SELECT MAX(time_ms) FROM interactions").fetchone()
-    return int(newest_ms)
+    with open_existing(load_settings(overrides={"data.folder": str(data)})) as system, system.store.read() as read:
+        return read.offsets.newest_event_ms() or 0
 
 
 def answer_cpu_ms(data: Path, users: Sequence[str]) -> dict[str, dict[str, float]]:
     """CPU time of computing an answer in this process, the least of `ROUNDS` for each user: also on a busy machine."""
     now_ms = newest_event_ms(data) + 1000
     request = RecommendationRequest(n=ANSWERS, at_ms=now_ms)  # of a given time: never kept
-    recommenders = {}
-    for name, is_blended in ((BLENDED, "true"), (ALONE, "false")):
-        settings = load_settings(overrides={"data.folder": str(data), "recommend.blend": is_blended})
-        system = open_existing(settings, recommends=True)
-        system.snapshots.refresh()
-        recommenders[name] = system.recommender
-    used_ms: dict[str, list[list[float]]] = {name: [] for name in recommenders}
-    for _ in range(ROUNDS):
-        for name, recommender in recommenders.items():
-            used_ms[name].append([1000 * _cpu_s(recommender, user, request) for user in users])
+    used_ms: dict[str, list[list[float]]] = {BLENDED: [], ALONE: []}
+    with ExitStack() as stack:
+        recommenders = {}
+        for name, is_blended in ((BLENDED, "true"), (ALONE, "false")):
+            settings = load_settings(overrides={"data.folder": str(data), "recommend.blend": is_blended})
+            system = stack.enter_context(open_existing(settings, recommends=True))
+            system.snapshots.refresh()
+            recommenders[name] = system.recommender
+        for _ in range(ROUNDS):
+            for name, recommender in recommenders.items():
+                used_ms[name].append([1000 * _cpu_s(recommender, user, request) for user in users])
     least = {name: np.min(rounds, axis=0) for name, rounds in used_ms.items()}
     least["added"] = least[BLENDED] - least[ALONE]
     return {
@@ -157,10 +156,10 @@ def main() -> None:
     users, items = ids_of(options.data)
     with tempfile.TemporaryDirectory() as folder:
         copy_data(options.data, Path(folder) / "data")
+        newest_ms = newest_event_ms(Path(folder) / "data")
         some = random.Random(0).sample(users, min(NUM_USERS, len(users)))
         publish("blending, CPU of an answer", answer_cpu_ms(Path(folder) / "data", some))
     with tempfile.TemporaryDirectory() as folder, serving(options.data, Path(folder)) as servers:
-        newest_ms = newest_event_ms(options.data)
         alternate(list(servers.values()), users, items, num=options.warm, since_ms=newest_ms)
         for server in servers.values():
             server.answer_s.clear()
