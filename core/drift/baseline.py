@@ -6,6 +6,7 @@ towards all hours. The past decays with `HALF_LIFE_MS`. Independent of where the
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -48,9 +49,10 @@ class MixBaseline:
         known = float(self._all.sum()) / weight
         shares = (self._all / weight + 1 / len(self._all)) / (known + 1)
         for own in (self._hours[hour], self._week[day, hour]):
-            num = float(own.sum()) / weight
+            total = float(own.sum())
+            num = total / weight
             trust = num / (num + PRIOR_EVENTS)
-            shares = trust * own / max(own.sum(), 1e-9) + (1 - trust) * shares
+            shares = (trust / max(total, 1e-9)) * own + (1 - trust) * shares
             known = 1 / max(trust / (num + PRIOR_EVENTS) + (1 - trust) ** 2 / max(known, 1e-9), 1e-9)
         return shares, known
 
@@ -139,11 +141,11 @@ class LevelBaseline:
     def learn(self, time_ms: int, num: float, value: float, noise: float | None = None) -> None:
         """Add the mean of some events. `noise`: the variance of one event, where it is known."""
         if time_ms > self._newest_ms:
-            fade = np.exp2((self._newest_ms - time_ms) / HALF_LIFE_MS) if self._newest_ms else 1.0
+            fade: float = 2.0 ** ((self._newest_ms - time_ms) / HALF_LIFE_MS) if self._newest_ms else 1.0
             self._sums *= fade
             self._counts *= fade
-            self._known *= float(fade)
-            self._squares *= float(fade) ** 2
+            self._known *= fade
+            self._squares *= fade**2
             self._newest_ms = time_ms
         place = hour_of_week(time_ms)
         if place != self._newest_hour:  # an hour's own events hardly move its offset: computed once an hour
@@ -174,8 +176,10 @@ class LevelBaseline:
             own, own_prior = self._shrunk(rest - counts * of_day[:, None], counts, free=HOURS + DAYS - 1)
             passed_on = (own_prior / (counts + own_prior)) ** 2  # of the errors of what is shared
             shared = (1 / (counts.sum(axis=0) + hour_prior), 1 / (counts.sum(axis=1) + day_prior)[:, None])
-            variances = [1 / (counts + own_prior), *(passed_on * variance for variance in shared)]
-            self._offsets = _Offsets(of_hour + of_day[:, None] + own, np.stack(variances))
+            variances = np.empty((3, DAYS, HOURS))
+            variances[0] = 1 / (counts + own_prior)
+            variances[1], variances[2] = (passed_on * variance for variance in shared)
+            self._offsets = _Offsets(of_hour + of_day[:, None] + own, variances)
         return self._offsets
 
     def _shrunk(self, sums: FloatArray, counts: FloatArray, *, free: int) -> tuple[FloatArray, float]:
@@ -208,13 +212,13 @@ class RunningZScore:
 
     def score(self, value: float) -> float:
         """The z-score of a number, clipped, by the numbers before it."""
-        return float(np.clip((value - self.mean) / self.deviation, -self.LARGEST, self.LARGEST))
+        return min(max((value - self.mean) / self.deviation, -self.LARGEST), self.LARGEST)
 
     def learn(self, value: float) -> None:
         """Update with a number."""
         deviation = self.deviation
         if self.num > 10:
-            value = float(np.clip(value, self.mean - self.CLIP * deviation, self.mean + self.CLIP * deviation))
+            value = min(max(value, self.mean - self.CLIP * deviation), self.mean + self.CLIP * deviation)
         self.num += 1
         weight = max(1 / self.num, 1 / self.MEMORY)
         self.mean += weight * (value - self.mean) if self._centred else 0.0
@@ -229,4 +233,4 @@ class RunningZScore:
         """The running standard deviation."""
         # Few numbers underestimate the deviation; widening it keeps early false alarms rare.
         widened = 1 + 4 / max(self.num, 1)
-        return max(float(np.sqrt(max(self._square - self.mean**2, 0.0) * widened)), self.MIN_DEVIATION)
+        return max(sqrt(max(self._square - self.mean**2, 0.0) * widened), self.MIN_DEVIATION)

@@ -105,8 +105,7 @@ class SlowChangeDetector:
             return None
         self._newest.add(reading)
         self._newest.drop_oldest()
-        means = [week.total / week.num for week in (self._first, self._newest)]
-        if not self._newest.is_enough() or abs(means[1] - means[0]) < self._smallest:
+        if not self._newest.is_enough() or not self._can_differ(expectation):
             return None
         before, newest = (
             expectation.difference([each.comparison for each in week.readings]) for week in (self._first, self._newest)
@@ -115,3 +114,9 @@ class SlowChangeDetector:
         if abs(difference.effect) < SLOW_ERRORS * difference.error:
             return None
         return SignalChange(self._newest.readings[0].start_ms, reading.end_ms, difference, len(self._newest.readings))
+
+    def _can_differ(self, expectation: Expectation) -> bool:
+        """Whether the weeks may differ by enough; without the errors of their readings, which are many."""
+        effect = abs(self._newest.total / self._newest.num - self._first.total / self._first.num)
+        error = hypot(*(expectation.least_error(week.num) for week in (self._first, self._newest)))
+        return effect >= max(self._smallest, SLOW_ERRORS * error)

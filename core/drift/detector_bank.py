@@ -84,7 +84,7 @@ class DetectorBank:
         self._warmup_ms, self._new_normal_ms = warmup_ms, new_normal_ms
         self._max_segments = max_segments
         size, span_ms = BLOCKS["counts"]
-        self._of_counts: BlockShape = {"block": size, "span_ms": span_ms, "warmup_ms": warmup_ms}
+        count_blocks: BlockShape = {"block": size, "span_ms": span_ms, "warmup_ms": warmup_ms}
         self._recent = Recent(topic_name)
         self._silences = SilenceDetector(warmup_ms=warmup_ms)
         self._version: _Version | None = None
@@ -92,11 +92,11 @@ class DetectorBank:
         self._segments: dict[str, list[MonitoredSignal]] = {}
         self._signals = [
             *(self._scores(name) for name in OF_SCORES),
-            self._mix("categories", Signal(_topics, MixExpectation(NUM_TOPICS + 1), **self._of_counts)),
-            self._mix("gaps", GapSignal(self._silences, **self._of_counts)),
-            self._share("new_users", lambda bucket: bucket.counts.num_new_users),
-            self._share("new_items", lambda bucket: bucket.counts.num_new_items),
-            *(self._of_answers(name, *of_answers) for name, of_answers in OF_ANSWERS.items()),
+            self._mix("categories", Signal(_topics, MixExpectation(NUM_TOPICS + 1), **count_blocks)),
+            self._mix("gaps", GapSignal(self._silences, **count_blocks)),
+            self._of_counts("new_users", "num_events", "num_new_users", 1.0, worse=1),
+            self._of_counts("new_items", "num_events", "num_new_items", 1.0, worse=1),
+            *(self._of_counts(name, *of_answers) for name, of_answers in OF_ANSWERS.items()),
         ]
 
     def read(self, bucket: Bucket) -> Findings:
@@ -206,16 +206,11 @@ class DetectorBank:
         )
         return self._level(spec, _TallySums(segment, num, total))
 
-    def _share(self, name: str, num_of: Callable[[Bucket], int]) -> MonitoredSignal:
-        """A signal that is a share of all events."""
-        spec = SignalSpec(name, "counts", worse=1, smallest=self._smallest.of(name))
-        return self._level(spec, lambda bucket: Sums(bucket.counts.num_events, num_of(bucket)))
-
-    def _of_answers(self, name: str, num: str, total: str, unit: float, worse: int) -> MonitoredSignal:
-        """A signal that is a mean over answers: `num`, `total` name their counts, the total is in units of `unit`."""
+    def _of_counts(self, name: str, num: str, total: str, unit: float, worse: int) -> MonitoredSignal:
+        """A signal that is a mean over events or answers: `num`, `total` name their counts, the total is in `unit`."""
         high = inf if name == "novelty" else 1.0
         spec = SignalSpec(name, "counts", worse=worse, smallest=self._smallest.of(name), high=high)
-        return self._level(spec, lambda bucket: Sums(getattr(bucket.counts, num), getattr(bucket.counts, total) * unit))
+        return self._level(spec, _CountSums(num, total, unit))
 
     def _level(self, spec: SignalSpec, sums_of: Callable[[Bucket], Sums | None]) -> MonitoredSignal:
         size, span_ms = BLOCKS[spec.kind]
@@ -242,12 +237,25 @@ class _TallySums:
         return Sums(getattr(tally, self.num), getattr(tally, self.total)) if tally is not None else None
 
 
+@dataclass(frozen=True, slots=True)
+class _CountSums:
+    """The number of events or answers of a bucket, and the sum of what is counted of them, in units of `unit`."""
+
+    num: str
+    total: str
+    unit: float
+
+    def __call__(self, bucket: Bucket) -> Sums:
+        return Sums(getattr(bucket.counts, self.num), getattr(bucket.counts, self.total) * self.unit)
+
+
 def _topics(bucket: Bucket) -> Sums | None:
     """Events by topic, without items that have none: assigning them one later is no drift."""
+    topics = bucket.counts.topics
     counts = np.zeros(NUM_TOPICS + 1)
-    counts[list(bucket.counts.topics)] = list(bucket.counts.topics.values())
+    counts[list(topics)] = list(topics.values())
     counts[NO_TOPIC] = 0.0
-    return Sums(float(counts.sum()), counts)
+    return Sums(float(topics.total() - topics[NO_TOPIC]), counts)
 
 
 def _point(spec: SignalSpec, reading: Reading) -> Point:

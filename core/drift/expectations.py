@@ -12,7 +12,16 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from core.drift.baseline import FloatArray, LevelBaseline, MixBaseline, OffsetVariances, RunningZScore, hour_of_week
+from core.drift.baseline import (
+    DAYS,
+    HOURS,
+    FloatArray,
+    LevelBaseline,
+    MixBaseline,
+    OffsetVariances,
+    RunningZScore,
+    hour_of_week,
+)
 from core.drift.blocks import Block
 
 MIN_BLOCKS = 10  # before the deviation between blocks is known
@@ -36,7 +45,7 @@ class BlockComparison(NamedTuple):
     """A block against what was expected of it.
 
     `value`, `expected`: of the block; `expected` is None while too little is known. `deviation`: what the z-score is
-    computed from. `moved`: () or (K,) how much more was observed than expected, summed over `num` observations.
+    computed from. `moved`: a number or (K,) how much more was observed than expected, summed over `num` observations.
     `hours`: of a level.
     """
 
@@ -44,7 +53,7 @@ class BlockComparison(NamedTuple):
     value: float
     expected: float | None
     deviation: float
-    moved: NDArray[np.float32]
+    moved: NDArray[np.float32] | float
     hours: tuple[HourUncertainty, ...] = ()
 
 
@@ -74,6 +83,10 @@ class Expectation(Protocol):
 
     def difference(self, comparisons: Sequence[BlockComparison]) -> SignalDifference:
         """Blocks together; all have an expected value."""
+        ...
+
+    def least_error(self, num: float) -> float:
+        """What the standard error of a difference of so many observations is at least."""
         ...
 
     def learn(self, block: Block, comparison: BlockComparison) -> None:
@@ -108,9 +121,8 @@ class LevelExpectation:
             for time_ms, num, estimate in means
         )
         deviation = (value - expected) / sqrt(1 / block.num + _variance_of_expected(hours))
-        moved = np.asarray(block.num * (value - expected))
         usable = expected if means[0][2].num >= self._min_known else None
-        return BlockComparison(block.num, value, usable, deviation, moved.astype(np.float32), hours)
+        return BlockComparison(block.num, value, usable, deviation, block.num * (value - expected), hours)
 
     def surprise(self, comparison: BlockComparison) -> float | None:
         """The deviation in the running standard deviations of an observation."""
@@ -121,9 +133,13 @@ class LevelExpectation:
         """The mean of blocks against the mean that was expected."""
         num = sum(each.num for each in comparisons)
         after = sum(each.num * each.value for each in comparisons) / num
-        effect = float(sum(each.moved for each in comparisons)) / num
+        effect = sum(float(each.moved) for each in comparisons) / num
         variance = 1 / num + _variance_of_expected([hour for each in comparisons for hour in each.hours])
         return SignalDifference(after - effect, after, self._spread.deviation * sqrt(variance))
+
+    def least_error(self, num: float) -> float:
+        """Of a mean whose expected value is certain."""
+        return self._spread.deviation * sqrt(1 / num)
 
     def learn(self, block: Block, comparison: BlockComparison) -> None:
         """Add a block."""
@@ -149,14 +165,19 @@ def _variance_of_expected(hours: Sequence[HourUncertainty]) -> float:
     if len(hours) == 1:
         return min(hours[0].level_variance, 1.0) + sum(hours[0].offset)
     total = sum(each.num for each in hours)
-    num_of: dict[object, float] = {}
-    variance_of: dict[object, float] = {}
-    for (day, hour), num, _, variances in hours:
-        for part, variance in zip(((day, hour), ("hour", hour), ("day", day)), variances, strict=True):
-            num_of[part] = num_of.get(part, 0.0) + num
-            variance_of[part] = max(variance, variance_of.get(part, 0.0))
-    level = sum(each.num * min(each.level_variance, 1.0) for each in hours) / total
-    return level + sum((num_of[part] / total) ** 2 * variance for part, variance in variance_of.items())
+    level = 0.0
+    num_of: dict[int, float] = {}  # by part: an hour of the week from 0, of the day from -24, or a weekday from -31
+    variance_of: dict[int, float] = {}
+    for (day, hour), num, level_variance, (own, of_hour, of_day) in hours:
+        level += num * min(level_variance, 1.0)
+        for part, variance in ((day * HOURS + hour, own), (hour - HOURS, of_hour), (day - HOURS - DAYS, of_day)):
+            if part not in num_of:
+                num_of[part], variance_of[part] = num, variance
+                continue
+            num_of[part] += num
+            if variance > variance_of[part]:
+                variance_of[part] = variance
+    return level / total + sum((num_of[part] / total) ** 2 * variance for part, variance in variance_of.items())
 
 
 class MixExpectation:
@@ -191,11 +212,15 @@ class MixExpectation:
     def difference(self, comparisons: Sequence[BlockComparison]) -> SignalDifference:
         """The distance of all blocks' mix, beyond what is usual by chance for as many observations."""
         num, blocks = sum(each.num for each in comparisons), len(comparisons)
-        moved = np.sum([each.moved for each in comparisons], axis=0)
+        moved = np.sum([np.asarray(each.moved) for each in comparisons], axis=0)
         usual = sum(each.num * (each.expected or 0.0) for each in comparisons) / num
         return SignalDifference(
             usual / sqrt(blocks), float(np.abs(moved).sum()) / 2 / num, self._distance.deviation / sqrt(blocks)
         )
+
+    def least_error(self, num: float) -> float:
+        """Of as many blocks as there are observations."""
+        return self._distance.deviation / sqrt(num)
 
     def learn(self, block: Block, comparison: BlockComparison) -> None:
         """Add a block."""

@@ -66,4 +66,4 @@ class GapSignal(Signal):
 def _gaps(bucket: Bucket) -> Sums:
     counts = np.zeros(NUM_GAPS)
     counts[list(bucket.counts.gaps)] = list(bucket.counts.gaps.values())
-    return Sums(float(counts.sum()), counts)
+    return Sums(float(bucket.counts.gaps.total()), counts)

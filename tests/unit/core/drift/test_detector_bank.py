@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -24,7 +24,7 @@ NAMES = {1: "Tea", 2: "Cooking", 3: "Garden"}
 
 
 def detector_bank(*, warmup_days: float = 7) -> DetectorBank:
-    return DetectorBank(detectors, warmup_ms=int(warmup_days * DAY_MS), topic_name=lambda code: NAMES[code])
+    return DetectorBank(detectors, warmup_ms=int(warmup_days * DAY_MS), topic_name=NAMES.__getitem__)
 
 
 @cache
@@ -45,21 +45,26 @@ def _drawn(
 ) -> Iterator[Bucket]:
     """`rhythm`: how much evenings differ from mornings."""
     rng = np.random.default_rng((seed, first_day))
-    for number in range(days * DAY_MS // BUCKET_MS):
-        start_ms = MONDAY_MS + first_day * DAY_MS + number * BUCKET_MS
-        tilt = rhythm * np.sin(2 * np.pi * (start_ms % DAY_MS) / DAY_MS)
-        shares = np.array(mix) * np.exp([tilt, 0.0, -tilt])
-        topics = Counter({c + 1: int(n) for c, n in enumerate(rng.multinomial(20, shares / shares.sum())) if n})
-        gaps = Counter(rng.choice(5, 15, p=[0.1, 0.3, 0.3, 0.2, 0.1]).tolist())
-        hits = rng.random(10) < hit * np.exp(tilt / 2)
-        losses = np.where(hits, 2.0, 6.0) + rng.standard_normal(10)
-        tally = (
-            ScoreTally(10, float(hits.sum()), float(losses.sum()), float((losses**2).sum()))
-            if version
-            else ScoreTally()
-        )
-        counts = BucketCounts(20, int(rng.random() < 0.2), 0, topics, gaps)
+    num = days * DAY_MS // BUCKET_MS
+    starts_ms = MONDAY_MS + first_day * DAY_MS + BUCKET_MS * np.arange(num)
+    tilt = rhythm * np.sin(2 * np.pi * (starts_ms % DAY_MS) / DAY_MS)
+    shares = np.array(mix) * np.exp(tilt[:, None] * [1.0, 0.0, -1.0])
+    topics = rng.multinomial(20, shares / shares.sum(axis=1, keepdims=True)).tolist()
+    gaps = rng.multinomial(15, [0.1, 0.3, 0.3, 0.2, 0.1], num).tolist()
+    has_hit = rng.random((num, 10)) < hit * np.exp(tilt / 2)[:, None]
+    losses = np.where(has_hit, 2.0, 6.0) + rng.standard_normal((num, 10))
+    sums = np.stack([has_hit.sum(axis=1), losses.sum(axis=1), (losses**2).sum(axis=1)], axis=1).tolist()
+    new_users = (rng.random(num) < 0.2).tolist()
+    for start_ms, of_topics, of_gaps, of_scores, is_new in zip(
+        starts_ms.tolist(), topics, gaps, sums, new_users, strict=True
+    ):
+        tally = ScoreTally(10, *of_scores) if version else ScoreTally()
+        counts = BucketCounts(20, int(is_new), 0, _counted(of_topics, first=1), _counted(of_gaps))
         yield Bucket(start_ms, counts, version, tally, {1: tally})
+
+
+def _counted(numbers: list[int], *, first: int = 0) -> Counter[int]:
+    return Counter({code: num for code, num in enumerate(numbers, first) if num})
 
 
 def read(detector_bank: DetectorBank, *parts: Iterable[Bucket]) -> list[Alarm]:
@@ -74,15 +79,16 @@ Changed = Callable[[Iterable[Bucket]], Iterable[Bucket]]
 
 
 @cache
-def _two_weeks_read(changed: Changed, hit: float) -> DetectorBank:
+def _two_weeks_read(changed: Changed, hit: float) -> bytes:
     bank = detector_bank()
     assert read(bank, changed(buckets(days=14, hit=hit))) == []
-    return bank
+    return pickle.dumps(bank)  # copying it takes ten times as long
 
 
 def bank_after_two_weeks(changed: Changed = iter, hit: float = 0.2) -> DetectorBank:
     """A bank that has read 14 days without a change; read once for all tests. `changed`: what the buckets have too."""
-    return deepcopy(_two_weeks_read(changed, hit))
+    bank: DetectorBank = pickle.loads(_two_weeks_read(changed, hit))
+    return bank
 
 
 def test_nothing_is_noticed_where_nothing_changes() -> None:
@@ -112,7 +118,9 @@ def test_a_better_model_is_no_trouble() -> None:
 def test_a_moved_mix_is_noticed_once_and_says_from_where_to_where() -> None:
     (alarm,) = read(bank_after_two_weeks(), buckets(days=7, first_day=14, mix=(0.3, 0.5, 0.2)))
     assert alarm.signal == "categories"
-    assert re.fullmatch(r"events moved from Tea \(50% to (2|3)\d%\) to Cooking \(30% to (4|5)\d%\)", alarm.cause)
+    assert re.fullmatch(
+        r"events moved from Tea \((49|50|51)% to (2|3)\d%\) to Cooking \((29|30|31)% to (4|5)\d%\)", alarm.cause
+    )
     assert alarm.after > alarm.before
 
 
