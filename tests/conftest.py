@@ -67,7 +67,7 @@ def pytest_collection_finish() -> None:
     """Keep what is imported and collected out of garbage collections, which took a third of the CPU of small tests."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 10, 10)
+    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -132,10 +132,10 @@ def postgres_server(postgres_shared: postgres.SharedServer) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_migrated(postgres_shared: postgres.SharedServer) -> Iterator[str]:
-    """The URL of a database with our tables, shared by the session; emptied before each test."""
-    with postgres.fresh_database(postgres_shared.url, template=postgres_shared.template) as url:
-        yield url
+def postgres_migrated(postgres_shared: postgres.SharedServer) -> Iterator[postgres.ReusedDatabase]:
+    """A database with our tables, shared by the session; emptied before each test."""
+    with postgres.reused_database(postgres_shared) as database:
+        yield database
 
 
 @pytest.fixture
@@ -147,10 +147,10 @@ def sqlite_database(sqlite_template: Path, tmp_path: Path) -> Iterator[Database]
 
 
 @pytest.fixture
-def postgres_database(postgres_migrated: str) -> Iterator[Database]:
-    postgres.empty(postgres_migrated)
-    with closing(open_store(postgres_migrated)) as store:
-        yield Database(postgres_migrated, store)
+def postgres_database(postgres_migrated: postgres.ReusedDatabase) -> Iterator[Database]:
+    postgres_migrated.empty()
+    with closing(open_store(postgres_migrated.url)) as store:
+        yield Database(postgres_migrated.url, store)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -57,11 +57,11 @@ class SqliteMachine(StoreMachine):
 class PostgresMachine(StoreMachine):
     """Over one PostgreSQL database, emptied for each run; without backups, which would take most of the time."""
 
-    url: ClassVar[str]
+    database: ClassVar[postgres.ReusedDatabase]
 
     def open(self) -> Store:
-        postgres.empty(self.url)
-        return open_store(self.url)
+        self.database.empty()
+        return open_store(self.database.url)
 
 
 def run(machine: type[StoreMachine], num_steps: int) -> None:
@@ -94,6 +94,8 @@ def test_all_use_cases_in_any_order_on_sqlite(sqlite_template: Path, tmp_path: P
     run(SqliteMachine, num_steps or FEW_STEPS["sqlite"])
 
 
-def test_all_use_cases_in_any_order_on_postgresql(postgres_migrated: str, num_steps: int | None) -> None:
-    PostgresMachine.url = postgres_migrated
+def test_all_use_cases_in_any_order_on_postgresql(
+    postgres_migrated: postgres.ReusedDatabase, num_steps: int | None
+) -> None:
+    PostgresMachine.database = postgres_migrated
     run(PostgresMachine, num_steps or FEW_STEPS["postgresql"])

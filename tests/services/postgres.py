@@ -128,18 +128,36 @@ def _database_url(url: str, name: str) -> str:
     return f"{url.rsplit('/', 1)[0]}/{name}".replace("postgresql://", "postgresql+psycopg://")
 
 
-# Tables with rows, and those whose keys are no longer counted from 1.
-USED = " UNION ".join(
+# All rows, and keys are counted from 1 again.
+EMPTY = "; ".join(
     [
-        *(f"SELECT '{name}' WHERE EXISTS (SELECT FROM \"{name}\")" for name in metadata.tables),
-        "SELECT regexp_replace(sequencename, '_key_seq$', '') FROM pg_sequences WHERE last_value IS NOT NULL",
+        *(f'DELETE FROM "{table.name}"' for table in reversed(metadata.sorted_tables)),
+        "SELECT setval(format('%I.%I', schemaname, sequencename)::regclass, 1, false) FROM pg_sequences "
+        "WHERE last_value IS NOT NULL",
     ]
 )
 
 
-def empty(url: str) -> None:
-    """Delete the rows of all our tables; truncating those without rows too would take 40 ms of CPU, not 13."""
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
-        names = ", ".join(f'"{name}"' for (name,) in connection.execute(USED))
-        if names:
-            connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE")
+@dataclass(frozen=True)
+class ReusedDatabase:
+    """A database with our tables. `url`: for `open_store`.
+
+    It is emptied by an open connection: a new one takes 9 ms of CPU, deleting 8, truncating what has rows 22.
+    """
+
+    url: str
+    connection: psycopg.Connection
+
+    def empty(self) -> None:
+        """Delete all rows."""
+        self.connection.execute(EMPTY)
+
+
+@contextmanager
+def reused_database(server: SharedServer) -> Iterator[ReusedDatabase]:
+    """A new database on the server, dropped at the end."""
+    with (
+        fresh_database(server.url, template=server.template) as url,
+        psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection,
+    ):
+        yield ReusedDatabase(url, connection)
