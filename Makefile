@@ -80,9 +80,9 @@ up: $(VENV)/.installed ## start Tidewise on DATA (default: .tidewise)
 test: export OMP_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 .PHONY: test
-test: $(VENV)/.installed-dev ## run all tests but the long ones (ARGS="-k NAME": some)
+test: $(VENV)/.installed-dev ## run all tests but the long ones and those of the documentation site (ARGS="-k NAME": some)
 	$(BIN)/pytest --tx '$(TEST_PROCESSES)*popen//python=$(BIN)/python tests/services/forked_interpreter.py' \
-	  --dist loadfile --no-loadscope-reorder -m "not long" $(ARGS)
+	  --dist loadfile --no-loadscope-reorder -m "not long and not site" $(ARGS)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.installed-dev ## run the fast unit tests; they need no services
@@ -136,8 +136,12 @@ typescript: $(VENV)/.installed-dev ## generate TypeScript types of the API in bu
 	$(BIN)/python scripts/typescript.py
 
 .PHONY: docs
-docs: $(VENV)/.installed-dev ## build the documentation site into build/site; dead links and anchors fail it
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build $(ARGS)
+docs: $(VENV)/.installed-dev ## build the documentation site into build/site, without the network; dead links and anchors fail it
+	NO_MKDOCS_2_WARNING=1 http_proxy=http://127.0.0.1:9 https_proxy=http://127.0.0.1:9 $(BIN)/python -m mkdocs build $(ARGS)
+
+.PHONY: docs-test
+docs-test: docs ## build the documentation site and test it
+	$(BIN)/pytest -q -m site tests/site --site build/site
 
 .PHONY: format
 format: $(VENV)/.installed-dev ## format the code

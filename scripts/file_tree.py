@@ -57,6 +57,7 @@ OTHER_FOLDERS = {
             "crash/": "Killed processes, full disks, damaged models.",
             "e2e/": "The demo and the dashboard in a real browser.",
             "golden/": "Equality with the outputs of the released HM4SR code.",
+            "site/": "The built documentation site, by `make docs-test`.",
             "integration/": "Real servers, databases and brokers.",
             "memory_store/": "The store in memory that unit tests use, one module for each port.",
             "services/": "Starts the processes that tests use.",
