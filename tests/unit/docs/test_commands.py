@@ -6,9 +6,10 @@ import re
 from functools import cache
 from typing import Any
 
+import click
 import pytest
 import typer.main
-from pages import ROOT, Page, page, pages
+from pages import ROOT, page, pages
 from typer.core import TyperGroup
 
 from tidewise.cli import app
@@ -34,7 +35,6 @@ TARGETS = set(re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.M))
 PACKAGES = ("core", "stream", "model", "index", "storage", "serving", "tidewise", "benchmarks")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 NAMED = re.compile(r"`(?:python -m )?tidewise((?: (?:--)?[a-zA-Z][a-zA-Z-]*)+)")
-each_page = pytest.mark.parametrize("at", pages(), ids=lambda at: at.name)
 
 
 @cache
@@ -86,24 +86,26 @@ def problem_with(words: list[str]) -> str | None:
     return f"{rest[0]} has no option {unknown[0]}" if unknown else None
 
 
-@each_page
-def test_bash_blocks_use_known_programs_only(at: Page) -> None:
-    assert {words[0] for words in at.commands()} <= PROGRAMS
+def test_bash_blocks_use_known_programs_only() -> None:
+    programs = {(at.name, words[0]) for at in pages() for words in at.commands()}
+    assert {(name, program) for name, program in programs if program not in PROGRAMS} == set()
 
 
-@each_page
-def test_every_tidewise_command_in_a_bash_block_parses(at: Page) -> None:
-    for program, *words in at.commands():
+def test_every_tidewise_command_in_a_bash_block_parses() -> None:
+    commands = {(at.name, *words) for at in pages() for words in at.commands()}
+    for name, program, *words in commands:
         if program == "tidewise":
             command, rest = find_command(words)
-            assert not isinstance(command, TyperGroup) or command.invoke_without_command, words
-            command.make_context(words[0], rest)  # refuses unknown options, missing values, words too many
+            assert not isinstance(command, TyperGroup) or command.invoke_without_command, (name, words)
+            try:
+                command.make_context(words[0], rest)
+            except click.ClickException as error:  # unknown options, missing values, words too many
+                pytest.fail(f"{name}: {words}: {error}")
 
 
-@each_page
-def test_every_tidewise_command_named_in_a_sentence_exists(at: Page) -> None:
-    problems = [problem for code in at.named_commands("tidewise") if (problem := problem_with(code.split()[1:]))]
-    assert problems == []
+def test_every_tidewise_command_named_in_a_sentence_exists() -> None:
+    named = {(at.name, code) for at in pages() for code in at.named_commands("tidewise")}
+    assert {(name, problem) for name, code in named if (problem := problem_with(code.split()[1:]))} == set()
 
 
 def test_every_command_that_a_message_or_a_docstring_names_exists() -> None:
@@ -132,15 +134,13 @@ def test_every_command_and_every_option_says_what_it_does() -> None:
     assert all(command.help for command in all_commands(command_line()).values())
 
 
-@each_page
-def test_every_make_target_and_variable_that_a_page_names_exists(at: Page) -> None:
-    blocks = [words[1:] for words in at.commands() if words[0] == "make"]
-    sentences = [code.split()[1:] for code in at.named_commands("make")]
-    for words in [*blocks, *sentences]:
-        targets = [word for word in words if "=" not in word]
-        variables = [word.partition("=")[0] for word in words if "=" in word]
-        assert set(targets) <= TARGETS
-        assert all(re.search(rf"\b{name}\b", MAKEFILE) for name in variables), variables
+def test_every_make_target_and_variable_that_a_page_names_exists() -> None:
+    blocks = {(at.name, word) for at in pages() for words in at.commands() if words[0] == "make" for word in words[1:]}
+    sentences = {(at.name, word) for at in pages() for code in at.named_commands("make") for word in code.split()[1:]}
+    named = blocks | sentences
+    assert {(name, word) for name, word in named if "=" not in word and word not in TARGETS} == set()
+    variables = {(name, word.partition("=")[0]) for name, word in named if "=" in word}
+    assert {(name, word) for name, word in variables if not re.search(rf"\b{word}\b", MAKEFILE)} == set()
 
 
 def test_every_make_target_says_what_it_does() -> None:

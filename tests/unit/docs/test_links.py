@@ -7,26 +7,24 @@ import re
 import pytest
 from pages import ROOT, Page, anchor_of, page, pages
 
-each_page = pytest.mark.parametrize("at", pages(), ids=lambda at: at.name)
 DECISIONS = [at for at in pages() if re.match(r"docs/decisions/\d", at.name)]
 MENTIONED = re.compile(r"`((?:core|stream|model|index|storage|serving|tidewise|tests|docs|scripts)/[\w./-]+)`")
 
 
-@each_page
-def test_relative_links_lead_to_existing_files_and_headings(at: Page) -> None:
-    for link in at.links():
-        path, _, anchor = link.partition("#")
-        target = (at.path.parent / path).resolve() if path else at.path
-        assert target.exists(), f"{at.name}: {link}"
-        assert target.is_relative_to(ROOT), link
-        if anchor:
-            assert anchor in Page(target).anchors(), f"{at.name}: {link}"
+def test_relative_links_lead_to_existing_files_and_headings() -> None:
+    anchors = {at.path: at.anchors() for at in pages()}
+    for at in pages():
+        for link in at.links():
+            path, _, anchor = link.partition("#")
+            target = (at.path.parent / path).resolve() if path else at.path
+            assert target.exists(), f"{at.name}: {link}"
+            assert target.is_relative_to(ROOT), f"{at.name}: {link}"
+            assert not anchor or anchor in anchors[target], f"{at.name}: {link}"
 
 
-@each_page
-def test_every_file_named_in_a_sentence_exists(at: Page) -> None:
-    missing = [name for name in MENTIONED.findall(at.prose) if not (ROOT / name).exists()]
-    assert missing == []
+def test_every_file_named_in_a_sentence_exists() -> None:
+    named = {(at.name, path) for at in pages() for path in MENTIONED.findall(at.prose)}
+    assert {(name, path) for name, path in named if not (ROOT / path).exists()} == set()
 
 
 def test_every_page_is_reached_from_the_readme() -> None:
@@ -56,11 +54,11 @@ def test_decision_index_lists_every_decision_with_date_and_status() -> None:
     assert heads == [at.text.splitlines()[2] for at in DECISIONS]
 
 
-@pytest.mark.parametrize("at", DECISIONS, ids=lambda at: at.name)
-def test_decision_states_number_choice_and_cost(at: Page) -> None:
-    assert at.text.startswith(f"# {at.path.stem[:4]} ")
-    assert "**Chosen.**" in at.text
-    assert "**What it costs.**" in at.text
+def test_decisions_state_number_choice_and_cost() -> None:
+    for at in DECISIONS:
+        assert at.text.startswith(f"# {at.path.stem[:4]} "), at.name
+        assert "**Chosen.**" in at.text, at.name
+        assert "**What it costs.**" in at.text, at.name
 
 
 @pytest.mark.parametrize(
