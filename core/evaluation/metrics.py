@@ -15,6 +15,8 @@ from core.arrays import IntArray
 
 Array = NDArray[np.float64]
 
+DRAWN_AT_ONCE = 2**15  # users, by a bootstrap
+
 
 def ranks_of(scores: NDArray[np.floating], targets: IntArray) -> Array:
     """(B,) the rank of each line's target by descending (B, N) scores."""
@@ -61,9 +63,11 @@ def bootstrap_over_users(values: Array, users: IntArray, *, num_resamples: int =
     sizes = np.bincount(inverse).astype(np.float64)
     random = np.random.default_rng(seed)
     num_users = len(sums)
+    at_once = max(1, DRAWN_AT_ONCE // num_users)  # all resamples of many users do not fit in memory
     means = np.empty(num_resamples)
-    for resample in range(num_resamples):  # one by one: all resamples at once do not fit in memory
-        drawn = random.integers(0, num_users, size=num_users, dtype=np.int64)
-        means[resample] = sums[drawn].sum() / sizes[drawn].sum()
+    for begin in range(0, num_resamples, at_once):
+        part = means[begin : begin + at_once]
+        drawn = random.integers(0, num_users, size=(len(part), num_users), dtype=np.int64)
+        part[:] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return Interval(float(values.mean()), float(low), float(high))
