@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import multiprocessing.util
 import os
 import shutil
@@ -19,6 +20,7 @@ from services.core_coverage import CoverageReport, executed
 from services.databases import Database, missing
 from services.forked_process import RealPopen, forked_children, real_spawn, server_name
 from services.migrated import copied_tables, migrate_new
+from services.new_interpreter import Told, tell
 from services.one_per_run import made_once, run_folder
 
 from storage import open_store
@@ -99,6 +101,13 @@ def real_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands and processes of ours start as a user's do, in an interpreter of their own."""
     monkeypatch.setattr(subprocess, "Popen", RealPopen)
     monkeypatch.setattr(multiprocessing.util, "spawnv_passfds", real_spawn)
+
+
+@pytest.fixture(scope="session")
+def new_interpreter(tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What an interpreter tells of its imports, one for the whole run: importing torch takes seconds."""
+    told: Told = json.loads(made_once(tmp_path_factory, "imports.json", tell).read_text())
+    return told
 
 
 @pytest.fixture(scope="session")
