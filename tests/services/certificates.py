@@ -6,6 +6,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import certifi
+
 
 @dataclass(frozen=True)
 class Certificates:
@@ -28,6 +30,12 @@ def certificates(folder: Path) -> Certificates:
         broker=_signed(folder, "broker", authority, authority_key),
         client=_signed(folder, "client", authority, authority_key),
     )
+
+
+def copy_one_authority(path: Path) -> None:
+    """One of the authorities that HTTP clients trust by default."""
+    end = "-----END CERTIFICATE-----\n"
+    path.write_text(Path(certifi.where()).read_text().partition(end)[0] + end)
 
 
 def _signed(folder: Path, name: str, authority: Path, authority_key: Path) -> Path:
