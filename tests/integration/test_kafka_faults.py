@@ -22,29 +22,27 @@ REBALANCED = "Successfully synced group"
 pytestmark = pytest.mark.slow
 
 
-def test_a_killed_broker_delays_events_and_loses_none(
+def test_a_killed_broker_delays_events_and_a_replay_and_loses_nothing(
     own_broker: KafkaNode, sqlite_database: Any, tmp_path: Path
 ) -> None:
-    events = clicks(3_000)
+    events, replayed = clicks(3_000), fresh_settings(own_broker.address, partitions=3)
     with streaming(own_broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream:
         stream.worker.start()
+        wait_until(lambda: SOUGHT in stream.worker.log, stream.worker)
+        replay = start_replay(replayed, log_file(tmp_path), "--rate", "100")
         with sending(stream, len(events)):
             stream.await_events(1_000)
+            await_message(replayed)
             own_broker.command("kill")
             own_broker.command("start")
         stream.await_events(3_000, timeout_s=60.0)
         assert_counted_once(stream.store, events)
-
-
-def test_a_restarted_broker_delays_a_replay_and_loses_nothing(own_broker: KafkaNode, tmp_path: Path) -> None:
-    kafka = fresh_settings(own_broker.address, partitions=3)
-    process = start_replay(kafka, log_file(tmp_path), "--rate", "200")
-    await_message(kafka)
-    own_broker.command("kill")
-    own_broker.command("start")
-    assert result_of(process)["events"] == 600
+    assert result_of(replay)["events"] == 600
     sent = [
-        event["event_id"] for messages in messages_in_topic(kafka).values() for message in messages for event in message
+        event["event_id"]
+        for messages in messages_in_topic(replayed).values()
+        for message in messages
+        for event in message
     ]
     assert sorted(sent) == sorted(set(sent))
     assert len(sent) == 600
