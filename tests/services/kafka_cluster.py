@@ -15,7 +15,7 @@ from pathlib import Path
 
 import compose
 import compose_kafka
-from services.kafka import CLASSES, RECIPE, SHORT_LIVED_JVM, free_ports
+from services.kafka import CLASSES, QUIET, RECIPE, SHORT_LIVED_JVM, free_ports
 
 from stream.kafka.admin import connected_admin
 from stream.kafka.settings import KafkaSecurity, StreamSettings
@@ -58,7 +58,7 @@ class KafkaCluster:
         """A command of the recipe for one broker."""
         variables = {"KAFKA_HEAP": "256m", "KAFKA_JVM": self._jvm, "KAFKA_START_TIMEOUT_S": str(START_TIMEOUT_S)}
         own = self._brokers[number - 1].variables
-        properties = {"KAFKA_PROPERTIES": f"{own['KAFKA_PROPERTIES']}\n{SMALL}"}
+        properties = {"KAFKA_PROPERTIES": f"{own['KAFKA_PROPERTIES']}\n{SMALL}\n{QUIET}"}
         environment = os.environ | variables | own | properties
         command = [RECIPE, name]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=START_TIMEOUT_S + 60)
