@@ -30,7 +30,7 @@ class UserReader(Protocol):
         ...
 
     def by_key(self, keys: Sequence[int]) -> list[UserState]:
-        """The states of the users with these keys, in ascending key; unknown keys are skipped."""
+        """The states of the users with these keys, also of merged ones, in ascending key; unknown keys are skipped."""
         ...
 
     def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:

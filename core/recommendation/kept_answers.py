@@ -14,6 +14,7 @@ from core.recommendation.kept_lists import KeptLists, Moment, WantedList
 from core.recommendation.requests import RankedList, RecommendationRequest, RecommendationResult
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.records.outcomes import new_recommendation_id
+from core.records.stored import UserState, UserVersion
 
 
 class KeptAnswers:
@@ -39,8 +40,7 @@ class KeptAnswers:
         gap_ms = gap_since(None if user is None else user.newest_ms, now_ms)
         wanted = WantedList(user_id, request, user, gap_step(snapshot, gap_ms))
         ranked = self._lists.find(Moment.of(serving, revision, now_ms), wanted)
-        seq = None if user is None else user.seq
-        return None if ranked is None else answer_of(ranked, request, now_ms, seq=seq, gap_ms=gap_ms)
+        return None if ranked is None else answer_of(ranked, request, now_ms, user=user, gap_ms=gap_ms)
 
 
 def pinned(snapshot: ServingSnapshot, request: RecommendationRequest) -> tuple[ServingSnapshot, RecommendationRequest]:
@@ -64,7 +64,7 @@ def answer_of(
     request: RecommendationRequest,
     now_ms: int,
     *,
-    seq: int | None = None,
+    user: UserState | UserVersion | None = None,
     gap_ms: int | None = None,
     excluded: Mapping[str, str] | None = None,
 ) -> RecommendationResult:
@@ -73,9 +73,10 @@ def answer_of(
         new_recommendation_id(now_ms),
         ranked,
         now_ms,
-        seq,
+        user.seq if user else None,
         gap_ms,
         excluded or {},
         scenario=request.scenario.name if request.scenario else "",
         arm=request.arm,
+        user_key=user.key if user else None,
     )

@@ -26,6 +26,7 @@ from core.recommendation.requests import (
 from core.recommendation.snapshots.current_items import CurrentItems
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.records.outcomes import new_recommendation_id
+from core.records.stored import UserState
 from core.scenarios.pools import RandomSource
 
 
@@ -83,9 +84,9 @@ def _rest(
 
 
 def next_page(
-    rest: RestOfList, request: RecommendationRequest, items: CurrentItems, *, hidden: IntArray, seq: int | None
+    rest: RestOfList, request: RecommendationRequest, items: CurrentItems, *, hidden: IntArray, user: UserState | None
 ) -> RecommendationResult:
-    """The next items of a list that can still be shown, without scores. `seq`: the user's sequence number."""
+    """The next items of a list that can still be shown, without scores."""
     allowed = allowed_rows(items.catalogue, request, hidden, items.now_ms)
     rows = items.catalogue.rows(rest.keys)
     indices = np.flatnonzero((rows >= 0) & allowed[rows])
@@ -102,7 +103,8 @@ def next_page(
         new_recommendation_id(items.now_ms),
         RankedList(page, rest.source, rest.reason, rest.model_version, later),
         items.now_ms,
-        seq,
+        user.seq if user else None,
         scenario=rest.scenario,
         arm=rest.arm,
+        user_key=user.key if user else None,
     )

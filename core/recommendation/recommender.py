@@ -68,10 +68,6 @@ class _UserRequest(NamedTuple):
         return self.state.window.history if self.state else EMPTY_HISTORY
 
     @property
-    def seq(self) -> int | None:
-        return self.state.seq if self.state else None
-
-    @property
     def version(self) -> UserVersion | None:
         return self.state.version if self.state else None
 
@@ -167,8 +163,7 @@ class Recommender:
             selected = select(request, items, snapshot, ranker, hidden=hidden, random=self._random)
             if request.explain:
                 selected = selected._replace(items=explained(items, snapshot, selected.items, history, hidden, now_ms))
-        seq = state.seq if state else None
-        return answer_of(_ranked_list(items, ranker, selected), request, now_ms, seq=seq, gap_ms=gap_ms)
+        return answer_of(_ranked_list(items, ranker, selected), request, now_ms, user=state, gap_ms=gap_ms)
 
     def rank(self, user_id: str, item_ids: Sequence[str], *, at_ms: int | None = None) -> RecommendationResult:
         """These items ranked for a user; `excluded` of the result says why each of the others cannot be shown."""
@@ -189,8 +184,8 @@ class Recommender:
             reasons = items.exclusions([item_id for item_id in distinct if item_id not in shown])
         own = {item_id: DISLIKED for item_id in snapshot.catalogue.ids_of(disliked)}
         excluded = {item_id: reason or own.get(item_id, NOT_YET_READ) for item_id, reason in reasons.items()}
-        answered, seq, gap_ms = _ranked_list(items, ranker, Selected(ranked)), user_request.seq, user_request.gap_ms
-        return answer_of(answered, request, now_ms, seq=seq, gap_ms=gap_ms, excluded=excluded)
+        answered, state, gap_ms = _ranked_list(items, ranker, Selected(ranked)), user_request.state, user_request.gap_ms
+        return answer_of(answered, request, now_ms, user=state, gap_ms=gap_ms, excluded=excluded)
 
     def next_page(self, rest: RestOfList, n: int, *, user_id: str | None = None) -> RecommendationResult:
         """The next n items of a list, without those that the user has seen or disliked meanwhile."""
@@ -198,7 +193,7 @@ class Recommender:
         with self._store.read(snapshot=False) as read:
             items, user = self._read_user(read, self._snapshots(), user_id, request, self._now_ms(request))
             state, hidden = _parts(user)
-            return next_page(rest, request, items, hidden=hidden, seq=state.seq if state else None)
+            return next_page(rest, request, items, hidden=hidden, user=state)
 
     def similar(self, item_id: str, request: RecommendationRequest) -> RecommendationResult:
         """The items most similar to an item (cosine of item vectors); raises `NotFound` for an unknown item."""
@@ -367,4 +362,4 @@ def _ranked_list(items: CurrentItems, ranker: Ranker, selected: Selected) -> Ran
 
 def _user_answer(user_request: _UserRequest, ranked: RankedList) -> RecommendationResult:
     request, now_ms = user_request.request, user_request.items.now_ms
-    return answer_of(ranked, request, now_ms, seq=user_request.seq, gap_ms=user_request.gap_ms)
+    return answer_of(ranked, request, now_ms, user=user_request.state, gap_ms=user_request.gap_ms)

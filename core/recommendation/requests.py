@@ -110,7 +110,7 @@ class RecommendationResult:
 
     `gap_ms`: from the user's last event to `now_ms` (0 if `at` lies before it), None without a history. `excluded`:
     requested items that cannot be shown, each with the reason. `scenario`: its name, "" without one. `arm`: as
-    "experiment/arm", "" without one.
+    "experiment/arm", "" without one. `user_key`: of the user whose state was read, None without one.
     """
 
     recommendation_id: str
@@ -121,6 +121,7 @@ class RecommendationResult:
     excluded: Mapping[str, str] = field(default_factory=dict)
     scenario: str = ""
     arm: str = ""
+    user_key: int | None = None
 
     @property
     def items(self) -> tuple[ScoredItem, ...]:

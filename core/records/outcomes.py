@@ -52,7 +52,7 @@ class Answer:
 
     `user_id`: the id that the request named; None for an anonymous session and for lists without a user.
     `propensities`: None where all are 1.0. `is_fallback`: whether popularity answered in place of a model; None for
-    lists that no model is meant for.
+    lists that no model is meant for. `user_key`: of the user's state that was read; None where there was none.
     """
 
     recommendation_id: str
@@ -62,6 +62,7 @@ class Answer:
     item_ids: tuple[str, ...]
     propensities: tuple[float, ...] | None = None
     is_fallback: bool | None = None
+    user_key: int | None = None
 
 
 class StoredAnswer(NamedTuple):

@@ -240,7 +240,16 @@ def _recorded(answer: RecommendationResult, user_id: str | None, list_name: str)
     origin = Origin(answer.scenario or list_name, answer.arm, answer.model_version or "")
     item_ids = tuple([item.item_id for item in answer.items])
     is_fallback = answer.source == "popularity" if list_name in MODEL_LISTS else None
-    return Answer(answer.recommendation_id, user_id, answer.now_ms, origin, item_ids, answer.propensities, is_fallback)
+    return Answer(
+        answer.recommendation_id,
+        user_id,
+        answer.now_ms,
+        origin,
+        item_ids,
+        answer.propensities,
+        is_fallback,
+        answer.user_key,
+    )
 
 
 def _lacks_time(raw: object) -> bool:

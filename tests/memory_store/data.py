@@ -64,7 +64,7 @@ class Data:
 
     users: dict[str, UserState] = field(default_factory=dict)
     shifts: dict[int, UserShift] = field(default_factory=dict)  # by user key
-    merged: dict[str, tuple[str, int | None]] = field(default_factory=dict)  # id -> (the user's id, own erased_ms)
+    merged: dict[str, tuple[str, UserState]] = field(default_factory=dict)  # id -> (the user's id, own state)
     erased: dict[bytes, tuple[int, int]] = field(default_factory=dict)  # hash -> (erased_ms, last_seq)
     user_attributes: dict[int, Mapping[str, Any]] = field(default_factory=dict)  # by user key
     items: dict[str, StoredItem] = field(default_factory=dict)

@@ -38,7 +38,8 @@ class MemoryUsers(MemoryRepository):
         return self.data.revision, None if state is None else state.version
 
     def by_key(self, keys: Sequence[int]) -> list[UserState]:
-        return sorted((s for s in self.data.users.values() if s.key in set(keys)), key=lambda state: state.key)
+        states = [*self.data.users.values(), *(own for _, own in self.data.merged.values())]
+        return sorted((s for s in states if s.key in set(keys)), key=lambda state: state.key)
 
     def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
         ids = sorted(
@@ -84,7 +85,7 @@ class MemoryUsers(MemoryRepository):
     def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
         states = {user_id: state for user_id in user_ids if (state := self.find(user_id))}
         own = {user_id: self.data.merged[user_id][1] for user_id in states if user_id in self.data.merged}
-        return states | {user_id: replace(states[user_id], erased_ms=erased_ms) for user_id, erased_ms in own.items()}
+        return states | {i: replace(states[i], erased_ms=merged.erased_ms) for i, merged in own.items()}
 
     def ids_of(self, key: int) -> list[str]:
         owner = self.data.user_id(key)
@@ -100,8 +101,8 @@ class MemoryUsers(MemoryRepository):
                 if row.user_key == source.key:
                     table[key] = row._replace(user_key=target.key, user_seq=row.user_seq + target.seq)
         self.data.vectors = {key: kept for key, kept in self.data.vectors.items() if key[0] != source.key}
-        moved = {i: (names[1], erased_ms) for i, (owner, erased_ms) in self.data.merged.items() if owner == names[0]}
-        self.data.merged |= moved | {names[0]: (names[1], self.data.users.pop(names[0]).erased_ms)}
+        moved = {i: (names[1], own) for i, (owner, own) in self.data.merged.items() if owner == names[0]}
+        self.data.merged |= moved | {names[0]: (names[1], self.data.users.pop(names[0]))}
         samples = self.data.drift.samples
         samples |= {k: kept._replace(user_key=target.key) for k, kept in samples.items() if kept.user_key == source.key}
 
@@ -116,8 +117,8 @@ class MemoryUsers(MemoryRepository):
 
     def erase(self, user_id: str, *, now_ms: int) -> bool:
         user_id = self._owner(user_id)
-        merged = {name: erased_ms for name, (owner, erased_ms) in self.data.merged.items() if owner == user_id}
-        marks_ms = [erased_ms or 0 for erased_ms in merged.values()]
+        merged = {name: own for name, (owner, own) in self.data.merged.items() if owner == user_id}
+        marks_ms = [own.erased_ms or 0 for own in merged.values()]
         for name in merged:
             del self.data.merged[name]
             self._erase(name, now_ms)

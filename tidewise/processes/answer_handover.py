@@ -116,7 +116,7 @@ def receiving(path: Path, store: Callable[[Sequence[Answer]], object]) -> Iterat
 def encoded(answers: Sequence[Answer]) -> bytes:
     """A line of JSON."""
     rows = [
-        (a.recommendation_id, a.user_id, a.time_ms, (*a.origin,), a.item_ids, a.propensities, a.is_fallback)
+        (a.recommendation_id, a.user_id, a.time_ms, (*a.origin,), a.item_ids, a.propensities, a.is_fallback, a.user_key)
         for a in answers
     ]
     return orjson.dumps(rows) + b"\n"
@@ -133,6 +133,7 @@ def decoded(line: bytes) -> list[Answer]:
             tuple(item_ids),
             propensities and tuple(propensities),
             is_fallback,
+            user_key,
         )
-        for answer_id, user_id, time_ms, origin, item_ids, propensities, is_fallback in orjson.loads(line)
+        for answer_id, user_id, time_ms, origin, item_ids, propensities, is_fallback, user_key in orjson.loads(line)
     ]
