@@ -9,6 +9,19 @@ from services.browser import Tab
 
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text("utf-8")
 RULES_OF_COLOUR = ["color-contrast", "link-in-text-block"]  # the others find the same in light and dark
+# A page has few colours, but axe-core parses them again for each text.
+REMEMBER_COLOURS = """() => {
+    const { prototype } = axe.commons.color.Color;
+    const { parseString } = prototype;
+    const known = new Map();
+    prototype.parseString = function (text) {
+        const colour = known.get(text);
+        if (colour) return Object.assign(this, colour);
+        parseString.call(this, text);
+        known.set(text, { r: this.r, g: this.g, b: this.b, alpha: this.alpha });
+        return this;
+    };
+}"""
 FAULTS = """async (rules) => {
     const results = await axe.run(document, { resultTypes: ["violations"], ...(rules && { runOnly: rules }) });
     const serious = results.violations.filter((rule) => ["serious", "critical"].includes(rule.impact));
@@ -20,5 +33,6 @@ def faults(tab: Tab, rules: list[str] | None = None) -> list[str]:
     """What axe-core calls serious or critical, by these rules or all that it runs by default."""
     if not tab.page.evaluate("window.axe !== undefined"):
         tab.page.evaluate(AXE)
+        tab.page.evaluate(REMEMBER_COLOURS)
     violations: list[str] = tab.page.evaluate(FAULTS, rules)
     return violations
