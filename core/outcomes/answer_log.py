@@ -198,21 +198,25 @@ def _of_present_users(tx: Transaction, answers: Sequence[Answer]) -> list[Answer
     Users are locked: an erasure or merge comes before or after all of this. An erased user's key is never used again.
     Times decide only where the user was not known yet: clocks differ between processes.
     """
-    user_ids = sorted({answer.user_id for answer in answers if answer.user_id is not None})
-    known = tx.users.lock_known(user_ids)
-    erased = tx.users.erasure_times([user_id for user_id in user_ids if user_id not in known])
+    known = tx.users.lock_known(sorted({answer.user_id for answer in answers if answer.user_id is not None}))
+    present = {state.key for state in known.values()}
+    other = {answer.user_key for answer in answers if answer.user_key is not None} - present
+    if other:  # of ids that were merged since, or erased
+        present |= {state.key for state in tx.users.by_key(sorted(other))}
+    strangers = {answer.user_id for answer in answers if answer.user_id is not None and answer.user_key is None}
+    erased = tx.users.erasure_times(sorted(strangers - known.keys()))
     erased |= {user_id: state.erased_ms for user_id, state in known.items() if state.erased_ms is not None}
-    owners = tx.users.owners(user_ids)
-    keys = {answer.user_key for answer in answers if answer.user_key is not None}
-    present = {state.key for state in tx.users.by_key(sorted(keys))}
+
+    def is_present(answer: Answer) -> bool:
+        if answer.user_key is not None:
+            return answer.user_key in present
+        return answer.user_id is None or answer.time_ms > erased.get(answer.user_id, -1)
+
+    owners = tx.users.owners(sorted(known))
     return [
         replace(answer, user_id=owners[answer.user_id]) if answer.user_id in owners else answer
         for answer in answers
-        if (
-            answer.user_key in present
-            if answer.user_key is not None
-            else answer.time_ms > erased.get(answer.user_id or "", -1)
-        )
+        if is_present(answer)
     ]
 
 
