@@ -49,8 +49,8 @@ def _drawn(
     starts_ms = MONDAY_MS + first_day * DAY_MS + BUCKET_MS * np.arange(num)
     tilt = rhythm * np.sin(2 * np.pi * (starts_ms % DAY_MS) / DAY_MS)
     shares = np.array(mix) * np.exp(tilt[:, None] * [1.0, 0.0, -1.0])
-    topics = rng.multinomial(20, shares / shares.sum(axis=1, keepdims=True)).tolist()
     gaps = rng.multinomial(15, [0.1, 0.3, 0.3, 0.2, 0.1], num).tolist()
+    topics = rng.multinomial(20, shares / shares.sum(axis=1, keepdims=True)).tolist()
     has_hit = rng.random((num, 10)) < hit * np.exp(tilt / 2)[:, None]
     losses = np.where(has_hit, 2.0, 6.0) + rng.standard_normal((num, 10))
     sums = np.stack([has_hit.sum(axis=1), losses.sum(axis=1), (losses**2).sum(axis=1)], axis=1).tolist()
@@ -118,9 +118,7 @@ def test_a_better_model_is_no_trouble() -> None:
 def test_a_moved_mix_is_noticed_once_and_says_from_where_to_where() -> None:
     (alarm,) = read(bank_after_two_weeks(), buckets(days=7, first_day=14, mix=(0.3, 0.5, 0.2)))
     assert alarm.signal == "categories"
-    assert re.fullmatch(
-        r"events moved from Tea \((49|50|51)% to (2|3)\d%\) to Cooking \((29|30|31)% to (4|5)\d%\)", alarm.cause
-    )
+    assert re.fullmatch(r"events moved from Tea \(50% to (2|3)\d%\) to Cooking \(30% to (4|5)\d%\)", alarm.cause)
     assert alarm.after > alarm.before
 
 
