@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from core.blending.blend import Blend
 from core.catalogue.columns import with_rows
 from core.catalogue.items import Catalogue
 from core.events.history import History, WindowShape
+from core.ports.encoder import EncodedItems
 from model.features import FeatureSource
 from model.item_table import ItemTable
 from model.network.config import ModelConfig
@@ -146,13 +148,11 @@ class HM4SRBundle:
     version: str
     report: Mapping[str, Any] = field(default_factory=dict)
     blend: Blend | None = None
-    _rows: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         assert len(self.item_ids) == self.model.num_items
         assert tuple(source.name for source in self.sources) == tuple(c.name for c in self.config.contents)
         self.model.eval().requires_grad_(False)
-        object.__setattr__(self, "_rows", {item_id: row for row, item_id in enumerate(self.item_ids, start=1)})
 
     @property
     def config(self) -> ModelConfig:
@@ -164,17 +164,20 @@ class HM4SRBundle:
         """The window that it was trained for."""
         return self.config.window
 
+    @cached_property
+    def _rows(self) -> Mapping[str, int]:
+        return {item_id: row for row, item_id in enumerate(self.item_ids, start=1)}
+
     def id_rows(self, item_ids: Sequence[str]) -> IntArray:
         """The trained row of each item, or the row that stands in for all others."""
         return np.fromiter((self._rows.get(item_id, UNSEEN) for item_id in item_ids), np.int64, len(item_ids))
 
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> BoundEncoder:
-        """The encoder over this catalogue; nothing is encoded where `slots` hold it (see `core.ports.encoder`)."""
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> BoundEncoder:
+        """The encoder over this catalogue; what is `encoded` is not read again (see `core.ports.encoder`)."""
+        if encoded is not None:
+            return BoundEncoder(self, catalogue, ItemTable.in_place(encoded.slots, len(catalogue)), encoded.trained)
         id_rows = self.id_rows(catalogue.item_ids)
-        if slots is None:
-            table = ItemTable.of(self.item_vectors(catalogue, id_rows, and_absent=True))
-        else:
-            table = ItemTable.in_place(slots, len(catalogue))
+        table = ItemTable.of(self.item_vectors(catalogue, id_rows, and_absent=True))
         return BoundEncoder(self, catalogue, table, id_rows != UNSEEN)
 
     def item_vectors(self, catalogue: Catalogue, id_rows: IntArray, *, and_absent: bool = False) -> FloatArray:

@@ -21,6 +21,7 @@ from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
 from core.ingestion.sources import StreamSource
 from core.ports.array_folders import Arrays
+from core.ports.encoder import EncodedItems
 from core.records.stored import ModelRecord, UserState
 
 NOW_MS = 1_700_000_000_000
@@ -240,7 +241,7 @@ class AxisBundle:
         self.untrained = untrained
         self.encoders: list[AxisEncoder] = []
 
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> AxisEncoder:
         """An encoder as wide as the catalogue, which needs no vectors."""
         self.encoders.append(AxisEncoder(catalogue, each_adds=self.each_adds, untrained=self.untrained))
         return self.encoders[-1]

@@ -13,6 +13,7 @@ from core.catalogue.items import Catalogue, Item
 from core.clock import ManualClock
 from core.ingestion.sources import RequestSource
 from core.manage import save_items
+from core.ports.encoder import EncodedItems
 from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
@@ -117,7 +118,7 @@ class GivenVectors(AxisBundle):
         super().__init__(version)
         self._vectors = vectors
 
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
-        encoder = super().bind(catalogue, slots=slots)
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> AxisEncoder:
+        encoder = super().bind(catalogue, encoded=encoded)
         encoder.items = lambda rows: self._vectors[rows]  # type: ignore[method-assign]
         return encoder

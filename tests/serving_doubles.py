@@ -26,6 +26,7 @@ from core.interests.user_interest import Interests
 from core.manage import save_items
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItems
+from core.ports.encoder import EncodedItems
 from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
@@ -99,7 +100,7 @@ class AxisBundle:
     def __init__(self, version: str = "axes-1") -> None:
         self.version = version
 
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> AxisEncoder:
         return AxisEncoder(catalogue)
 
 

@@ -14,7 +14,7 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from core.catalogue.items import Catalogue
 from core.clock import DAY_MS
 from core.events.history import History, WindowShape
-from core.ports.encoder import ModelBundle
+from core.ports.encoder import EncodedItems, ModelBundle
 from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
 from model.training.fine_tuning import FineTuningPlan, fine_tune
@@ -33,7 +33,7 @@ class CollapsedModel:
     def __init__(self, counts: IntArray, window: WindowShape) -> None:
         self._counts, self.window = counts.astype(np.float32), window
 
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> CollapsedModel:
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> CollapsedModel:
         """The same for any catalogue."""
         return self
 

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import Blend
 from core.catalogue.items import Catalogue
 from core.events.history import History, WindowShape
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedItems:
+    """What a binding needs of the N items of its catalogue, as another binding of the same model computed it.
+
+    `slots`: (S, D) their vectors, then that of row -1, then room, which the encoder may write to. `trained`: (N,) see
+    `Encoder.trained`.
+    """
+
+    slots: FloatArray
+    trained: BoolArray
 
 
 class Encoder(Protocol):
@@ -74,10 +87,9 @@ class ModelBundle(Protocol):
         """The weights of encoder, counts and popularity in its answers; None: the encoder alone."""
         ...
 
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> Encoder:
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> Encoder:
         """The encoder over this catalogue: an item without a trained row is "unseen id" plus its content.
 
-        `slots`: (S, D) the vectors of its N items as another binding computed them, then that of row -1, then room,
-        which the encoder may write to; without them it encodes all items.
+        `encoded`: of all its items, none of which is then read; without it, it encodes all items.
         """
         ...

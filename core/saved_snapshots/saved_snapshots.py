@@ -27,7 +27,7 @@ from core.saved_snapshots.catalogue_arrays import arrays_of, catalogue_of
 
 logger = logging.getLogger(__name__)
 
-LAYOUT = 1  # of the arrays; another number discards what was saved
+LAYOUT = 2  # of the arrays; another number discards what was saved
 MARKS = "saved_snapshots"
 MIN_ITEMS = 5_000  # below, a start from the database is as fast
 PERIOD_S = 900.0  # between two of the same model version: each writes 1.5 GB for a million items

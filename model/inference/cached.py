@@ -17,6 +17,7 @@ from core.arrays import BoolArray, FloatArray, IntArray
 from core.blending.blend import Blend
 from core.catalogue.items import Catalogue
 from core.events.history import History, WindowShape
+from core.ports.encoder import EncodedItems
 from model.bundle import BoundEncoder, HM4SRBundle
 from model.inference.incremental import IncrementalEncoder
 
@@ -108,9 +109,9 @@ class CachedBundle:
         """The weights of the encoder beside live counts."""
         return self.bundle.blend
 
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> CachedEncoder:
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> CachedEncoder:
         """The encoder over this catalogue. The newest binding has the cache; older ones encode in full."""
-        plain = self.bundle.bind(catalogue, slots=slots)
+        plain = self.bundle.bind(catalogue, encoded=encoded)
         with self._lock:
             if self._incremental is None:
                 self._incremental = IncrementalEncoder(plain, memory_mib=self._memory_mib)

@@ -18,7 +18,7 @@ from core.catalogue.items import Catalogue
 from core.errors import CheckpointError
 from core.events.history import WindowShape
 from core.ports.array_folders import Arrays
-from core.ports.encoder import Encoder, ModelBundle
+from core.ports.encoder import EncodedItems, Encoder, ModelBundle
 from core.ports.index import IndexBuilder, IndexReader, ItemIndex
 from core.ports.store import Store
 from core.recommendation.snapshots.index_keeper import IndexChange
@@ -51,10 +51,11 @@ class BoundModel:
         return not self.index.needs_compaction and not self.similar.needs_compaction
 
     def arrays(self, num_items: int) -> Arrays:
-        """What `ModelBinder.restore` reads: the vectors of N items and room for more, the mean, and both indexes."""
+        """What `ModelBinder.restore` reads: N items as they are encoded and room for more, the mean, both indexes."""
         vectors = self.encoder.items(np.append(np.arange(num_items), -1))
         room = np.zeros((len(vectors) // SAVED_ROOM + SAVED_ROOM, vectors.shape[1]), np.float32)
         arrays: dict[str, Any] = {"slots": np.concatenate([vectors, room]), "mean": self.mean}
+        arrays["trained"] = self.encoder.trained(np.arange(num_items))
         for name, index in (("index", self.index), ("similar", self.similar)):
             arrays |= {f"{name}_{key}": array for key, array in index.arrays().items()}
         return arrays
@@ -97,7 +98,7 @@ class ModelBinder:
 
     def restore(self, bundle: ModelBundle, catalogue: Catalogue, arrays: Arrays, read: IndexReader) -> BoundModel:
         """The model over the catalogue of its `BoundModel.arrays`, which it shares: nothing is encoded or built."""
-        encoder = bundle.bind(catalogue, slots=arrays["slots"])
+        encoder = bundle.bind(catalogue, encoded=EncodedItems(arrays["slots"], arrays["trained"]))
         self._indexes.adopt(encoder, *(read(_part(arrays, name)) for name in ("index", "similar")))
         self._bundle = bundle
         index, similar = self._indexes.current()

@@ -13,6 +13,7 @@ import torch
 from core.catalogue.items import Catalogue
 from core.clock import DAY_MS, MINUTE_MS
 from core.events.history import History, WindowShape
+from core.ports.encoder import EncodedItems
 from model.bundle import HM4SRBundle
 from model.features import TextFeatures
 from model.network.hm4sr import HM4SR, UNSEEN, Features
@@ -127,6 +128,18 @@ def test_rebinding_computes_only_the_given_rows(
     np.testing.assert_allclose(second.items(rows), bundle.bind(changed).items(rows), atol=1e-6)
     np.testing.assert_array_equal(first.items(np.arange(-1, 40)), before)
     assert second.trained(np.array([0, 29, 30, 40])).tolist() == [True, True, False, False]
+
+
+def test_items_that_are_encoded_are_bound_without_reading_any(
+    bundle: HM4SRBundle, shop: Catalogue, make_history: Callable[..., History]
+) -> None:
+    first, rows = bundle.bind(shop), np.arange(40)
+    unreadable = replace(shop, item_ids=range(40), texts=range(40), categories=range(40))  # type: ignore[arg-type]
+    encoded = EncodedItems(first.items(np.append(rows, -1)), first.trained(rows))
+    second = bundle.bind(unreadable, encoded=encoded)
+    np.testing.assert_array_equal(second.encode([make_history(5)]), first.encode([make_history(5)]))
+    np.testing.assert_array_equal(second.items(rows), first.items(rows))
+    assert second.trained(rows).tolist() == [*[True] * 30, *[False] * 10]
 
 
 def test_threads_get_what_one_caller_gets(

@@ -11,7 +11,6 @@ import pytest
 from domain_doubles import NOW_MS, SHAPE, TYPES, AxisBundle, AxisEncoder, crown, event, ingestor
 from doubles import MemoryStore
 
-from core.arrays import FloatArray
 from core.catalogue.items import Catalogue, Item
 from core.clock import ManualClock
 from core.errors import InvalidInput, LeaseLost, NotReady
@@ -23,6 +22,7 @@ from core.learn.triggers import Job, Schedule, request_training
 from core.learn.versions import promote, propose
 from core.lease import Lease, NoLease
 from core.manage import save_items
+from core.ports.encoder import EncodedItems
 from core.records.drift import Alarm
 from core.records.stored import EventColumns, ModelRecord
 
@@ -38,8 +38,8 @@ class Forward(AxisBundle):
         super().__init__(version, window=SHAPE)
         self.step = step
 
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
-        encoder = super().bind(catalogue, slots=slots)
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> AxisEncoder:
+        encoder = super().bind(catalogue, encoded=encoded)
         plain = encoder.encode
         encoder.encode = lambda histories: np.roll(plain(histories), self.step - 1, axis=1)  # type: ignore[method-assign]
         return encoder

@@ -13,6 +13,7 @@ from core.catalogue.items import Catalogue
 from core.errors import NotReady
 from core.events.history import History
 from core.learn.trial import TrialSlice, select_slice, try_model
+from core.ports.encoder import EncodedItems
 from core.records.stored import EventColumns
 
 KEYS = np.array([10, 20, 30, 40], np.int64)
@@ -95,7 +96,7 @@ class BrokenEncoder(AxisEncoder):
 
 
 class BrokenBundle(AxisBundle):
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> AxisEncoder:
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> AxisEncoder:
         return BrokenEncoder(catalogue)
 
 

@@ -30,6 +30,7 @@ from core.catalogue.items import Catalogue, Item
 from core.clock import ManualClock
 from core.events.history import History
 from core.ingestion.sources import RequestSource
+from core.ports.encoder import EncodedItems
 from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
 from core.recommendation.requests import RecommendationRequest, RecommendationResult
@@ -96,10 +97,10 @@ class ContentEncoder(AxisEncoder):
 class ContentBundle(AxisBundle):
     """Binds content encoders."""
 
-    def bind(self, catalogue: Catalogue, *, slots: FloatArray | None = None) -> ContentEncoder:  # type: ignore[override]
+    def bind(self, catalogue: Catalogue, *, encoded: EncodedItems | None = None) -> ContentEncoder:  # type: ignore[override]
         encoder = ContentEncoder(catalogue)
-        if slots is not None:
-            encoder.vectors = slots[: len(catalogue)]
+        if encoded is not None:
+            encoder.vectors = encoded.slots[: len(catalogue)]
         return encoder
 
 
