@@ -4,7 +4,8 @@
     bundle.json           configuration, item ids, feature sources, weights of the blend
     manifest.json         layout, version, the digest of both files, and how the model was trained
 
-Written aside, flushed to the disk, then renamed: a folder under its final name is whole. Loading checks the digests.
+Written aside, flushed to the disk, then renamed: a folder under its final name is whole. Loading checks the digests and
+maps large tensors into memory: all processes share their pages, and who writes to a page gets a copy of it.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
+from safetensors.torch import load_file as map_tensors
 from safetensors.torch import save as save_tensors
 
 from core.blending.blend import Blend
@@ -32,10 +35,12 @@ from model.network.hm4sr import HM4SR
 
 LAYOUT = 1
 WEIGHTS, BUNDLE, MANIFEST = "weights.safetensors", "bundle.json", "manifest.json"
+MAPPED_BYTES = 1 << 24  # smaller tensors are copied: products are faster where memory is aligned
+DIGEST = partial(hashlib.blake2b, digest_size=16)
 
 
 def _digest(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
+    return DIGEST(data).hexdigest()
 
 
 def _json(value: object) -> bytes:
@@ -88,7 +93,7 @@ def save(bundle: HM4SRBundle, path: Path) -> None:
     manifest = {"layout": LAYOUT, "version": bundle.version, "digests": digests, "report": dict(bundle.report)}
     if path.exists():
         stored = _manifest(path)
-        _verified(path, stored)
+        _verify(path, stored)
         if (stored["version"], stored["digests"]) == (bundle.version, digests):
             return
         msg = f"{path}: another model lies there; choose a new folder, a model is never overwritten"
@@ -108,8 +113,16 @@ def save(bundle: HM4SRBundle, path: Path) -> None:
 
 
 def _read(path: Path) -> bytes:
+    with _opened(path) as file:
+        return file.read()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """A file to read; raises `CheckpointError` where that fails."""
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            yield file
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror or error}); restore the folder from a backup, or train again"
         raise CheckpointError(msg) from error
@@ -130,24 +143,23 @@ def _manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _verified(path: Path, manifest: Mapping[str, Any]) -> dict[str, bytes]:
-    """Both files, their digests checked."""
-    content = {name: _read(path / name) for name in manifest["digests"]}
+def _verify(path: Path, manifest: Mapping[str, Any]) -> None:
+    """Check the digests of both files."""
     for name, wanted in manifest["digests"].items():
-        got = _digest(content[name])
+        with _opened(path / name) as file:
+            got = hashlib.file_digest(file, DIGEST).hexdigest()  # type: ignore[arg-type]
         if got != wanted:
             msg = f"{path / name}: damaged: wanted digest {wanted}, got {got}; restore it from a backup, or train again"
             raise CheckpointError(msg)
-    return content
 
 
 def load(path: Path) -> HM4SRBundle:
     """The bundle in a folder; raises `CheckpointError` saying what is missing, damaged or different."""
     manifest = _manifest(path)
-    content = _verified(path, manifest)
+    _verify(path, manifest)
     try:
-        raw, tensors = json.loads(content[BUNDLE]), load_tensors(content[WEIGHTS])
-        return _assemble(raw, tensors, manifest)
+        tensors = {name: _aligned(tensor) for name, tensor in map_tensors(path / WEIGHTS).items()}
+        return _assemble(json.loads(_read(path / BUNDLE)), tensors, manifest)
     except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         msg = f"{path}: does not fit this version of Tidewise ({error}); train again with this version"
         raise CheckpointError(msg) from error
@@ -156,7 +168,7 @@ def load(path: Path) -> HM4SRBundle:
 def _assemble(raw: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], manifest: Mapping[str, Any]) -> HM4SRBundle:
     config = ModelConfig.from_json(raw["config"])
     model = HM4SR(config, num_items=len(raw["item_ids"]))
-    model.load_state_dict(_under(tensors, "model."))
+    model.load_state_dict(_under(tensors, "model."), assign=True)
     sources = []
     for described in raw["sources"]:
         arrays = _under(tensors, f"source.{described['name']}.")
@@ -164,6 +176,10 @@ def _assemble(raw: Mapping[str, Any], tensors: Mapping[str, torch.Tensor], manif
     blend = Blend.from_json(raw["blend"]) if "blend" in raw else None
     report = manifest.get("report", {})
     return HM4SRBundle(model, tuple(raw["item_ids"]), tuple(sources), manifest["version"], report, blend)
+
+
+def _aligned(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.nbytes >= MAPPED_BYTES else tensor.clone()
 
 
 def _under(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

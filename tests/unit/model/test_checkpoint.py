@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.catalogue.items import Catalogue
 from core.errors import CheckpointError
 from core.events.history import History
+from model import checkpoint
 from model.bundle import HM4SRBundle
 from model.checkpoint import BUNDLE, MANIFEST, WEIGHTS, load, save, version_of
 from model.network.hm4sr import HM4SR
@@ -38,6 +41,25 @@ def test_a_loaded_model_answers_with_the_same_bits(
     assert (loaded.version, loaded.config, loaded.item_ids) == (bundle.version, bundle.config, bundle.item_ids)
     np.testing.assert_array_equal(loaded.bind(shop).encode(histories), bundle.bind(shop).encode(histories))
     np.testing.assert_array_equal(loaded.bind(shop).items(np.arange(40)), bundle.bind(shop).items(np.arange(40)))
+
+
+def test_what_is_written_to_a_mapped_model_no_other_sees(
+    bundle: HM4SRBundle,
+    shop: Catalogue,
+    folder: Path,
+    make_history: Callable[..., History],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checkpoint, "MAPPED_BYTES", 0)
+    written, other = load(folder), load(folder)
+    with torch.no_grad():
+        for parameter in written.model.parameters():
+            parameter.zero_()
+    shutil.rmtree(folder)  # a loaded model stays
+    assert not any(parameter.any() for parameter in written.model.parameters())
+    histories = [make_history(1 + seed, seed=seed) for seed in range(10)]
+    np.testing.assert_allclose(other.bind(shop).encode(histories), bundle.bind(shop).encode(histories), atol=1e-6)
+    np.testing.assert_allclose(other.bind(shop).items(np.arange(40)), bundle.bind(shop).items(np.arange(40)), atol=1e-6)
 
 
 def test_saving_is_idempotent_and_never_overwrites_another_model(bundle: HM4SRBundle, folder: Path) -> None:
