@@ -13,7 +13,13 @@ from math import hypot
 import numpy as np
 
 from core.clock import DAY_MS
-from core.drift.expectations import BlockComparison, Expectation, SignalDifference
+from core.drift.expectations import (
+    BlockComparison,
+    Expectation,
+    LevelExpectation,
+    SignalDifference,
+    variance_of_difference,
+)
 from core.drift.signals import Reading
 
 SURE_ERRORS = 3.0  # standard errors; more than for an interval, as the onset is chosen for the largest effect
@@ -67,6 +73,19 @@ class _Week:
     readings: deque[Reading] = field(default_factory=deque)
     num: float = 0.0
     total: float = 0.0
+    _variance: float | None = None  # of the readings as they are
+
+    @property
+    def comparisons(self) -> list[BlockComparison]:
+        """Those of all readings."""
+        return [each.comparison for each in self.readings]
+
+    @property
+    def variance(self) -> float:
+        """Of the mean, in variances of one observation."""
+        if self._variance is None:
+            self._variance = variance_of_difference(self.comparisons)
+        return self._variance
 
     def add(self, reading: Reading) -> None:
         """Add a reading."""
@@ -86,6 +105,7 @@ class _Week:
         return self.num - dropped >= SLOW_OBSERVATIONS and self.readings[-1].end_ms - first.start_ms >= SLOW_MS
 
     def _count(self, comparison: BlockComparison, sign: int) -> None:
+        self._variance = None
         self.num += sign * comparison.num
         self.total += sign * comparison.num * comparison.value
 
@@ -98,25 +118,22 @@ class SlowChangeDetector:
         self._smallest = smallest
         self._first, self._newest = _Week(), _Week()
 
-    def read(self, reading: Reading, expectation: Expectation) -> SignalChange | None:
+    def read(self, reading: Reading, expectation: LevelExpectation) -> SignalChange | None:
         """Add a reading; the change if the two weeks differ by more than chance."""
         if not self._first.is_enough():
             self._first.add(reading)
             return None
         self._newest.add(reading)
         self._newest.drop_oldest()
-        if not self._newest.is_enough() or not self._can_differ(expectation):
+        if not self._newest.is_enough():
             return None
-        before, newest = (
-            expectation.difference([each.comparison for each in week.readings]) for week in (self._first, self._newest)
-        )
-        difference = SignalDifference(before.after, newest.after, hypot(before.error, newest.error))
+        before, before_error = self._first.total / self._first.num, expectation.error(self._first.variance)
+        effect = self._newest.total / self._newest.num - before
+        least_error = hypot(before_error, expectation.error(1 / self._newest.num))  # if what was expected were certain
+        if abs(effect) < max(self._smallest, SLOW_ERRORS * least_error):
+            return None
+        newest = expectation.difference(self._newest.comparisons)
+        difference = SignalDifference(before, newest.after, hypot(before_error, newest.error))
         if abs(difference.effect) < SLOW_ERRORS * difference.error:
             return None
         return SignalChange(self._newest.readings[0].start_ms, reading.end_ms, difference, len(self._newest.readings))
-
-    def _can_differ(self, expectation: Expectation) -> bool:
-        """Whether the weeks may differ by enough; without the errors of their readings, which are many."""
-        effect = abs(self._newest.total / self._newest.num - self._first.total / self._first.num)
-        error = hypot(*(expectation.least_error(week.num) for week in (self._first, self._newest)))
-        return effect >= max(self._smallest, SLOW_ERRORS * error)

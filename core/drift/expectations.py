@@ -85,10 +85,6 @@ class Expectation(Protocol):
         """Blocks together; all have an expected value."""
         ...
 
-    def least_error(self, num: float) -> float:
-        """What the standard error of a difference of so many observations is at least."""
-        ...
-
     def learn(self, block: Block, comparison: BlockComparison) -> None:
         """Add a block to the expectation."""
         ...
@@ -134,12 +130,11 @@ class LevelExpectation:
         num = sum(each.num for each in comparisons)
         after = sum(each.num * each.value for each in comparisons) / num
         effect = sum(float(each.moved) for each in comparisons) / num
-        variance = 1 / num + _variance_of_expected([hour for each in comparisons for hour in each.hours])
-        return SignalDifference(after - effect, after, self._spread.deviation * sqrt(variance))
+        return SignalDifference(after - effect, after, self.error(variance_of_difference(comparisons)))
 
-    def least_error(self, num: float) -> float:
-        """Of a mean whose expected value is certain."""
-        return self._spread.deviation * sqrt(1 / num)
+    def error(self, variance: float) -> float:
+        """The standard error of a mean of this variance, in variances of one observation."""
+        return self._spread.deviation * sqrt(variance)
 
     def learn(self, block: Block, comparison: BlockComparison) -> None:
         """Add a block."""
@@ -153,6 +148,12 @@ class LevelExpectation:
         """Relearn the level, and soon the spread between blocks; the rhythm stays."""
         self._baseline.settle()
         self._spread.forget()
+
+
+def variance_of_difference(comparisons: Sequence[BlockComparison]) -> float:
+    """Of the mean of blocks of a level against what was expected, in variances of one observation."""
+    num = sum(each.num for each in comparisons)
+    return 1 / num + _variance_of_expected([hour for each in comparisons for hour in each.hours])
 
 
 def _variance_of_expected(hours: Sequence[HourUncertainty]) -> float:
@@ -217,10 +218,6 @@ class MixExpectation:
         return SignalDifference(
             usual / sqrt(blocks), float(np.abs(moved).sum()) / 2 / num, self._distance.deviation / sqrt(blocks)
         )
-
-    def least_error(self, num: float) -> float:
-        """Of as many blocks as there are observations."""
-        return self._distance.deviation / sqrt(num)
 
     def learn(self, block: Block, comparison: BlockComparison) -> None:
         """Add a block."""

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from core.drift.blocks import Block
 from core.drift.changes import SignalChange, SlowChangeDetector, largest_change
+from core.drift.expectations import LevelExpectation
 from core.drift.open_alarms import OpenAlarm
 from core.drift.signals import Reading, Signal
 from core.records.drift import Alarm, Bucket
@@ -81,7 +82,10 @@ class MonitoredSignal:
         del self._readings[:-MAX_READINGS]
         expectation = self.signal.expectation
         change = largest_change(self._readings, expectation) if self._detector.update(reading.surprise) else None
-        slow = self._slow.read(reading, expectation) if self.spec.slow else None
+        slow = None
+        if self.spec.slow:
+            assert isinstance(expectation, LevelExpectation)
+            slow = self._slow.read(reading, expectation)
         for candidate in (change, slow):
             if candidate and candidate.is_at_least(self.spec.smallest) and candidate.blocks >= MIN_BLOCKS:
                 return candidate

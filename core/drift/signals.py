@@ -88,8 +88,9 @@ class Signal:
     def collect(self, bucket: Bucket) -> Block | None:
         """Add a bucket; the block if it is full."""
         sums = self.sums(bucket)
-        if sums is not None and sums.num:
-            self._block.add(bucket.start_ms, sums.num, sums.values)
+        if sums is None or not sums.num:
+            return None
+        self._block.add(bucket.start_ms, sums.num, sums.values)
         if not self._block.is_full(num=self._size, span_ms=self._span_ms):
             return None
         block, self._block = self._block, Block()
