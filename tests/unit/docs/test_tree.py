@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import runpy
 from collections.abc import Iterator
+from functools import cache
 
 from pages import ROOT, page
 
 TOOL = runpy.run_path(str(ROOT / "scripts" / "file_tree.py"))
+ENTRIES = cache(lambda: list(TOOL["entries"]()))
 IGNORED = set((ROOT / ".gitignore").read_text(encoding="utf-8").split())
 
 
@@ -25,7 +27,7 @@ def listed() -> Iterator[str]:
 
 
 def test_tree_lists_every_module_and_nothing_else() -> None:
-    assert list(listed()) == [path for path, _ in TOOL["entries"]()], "run python scripts/file_tree.py"
+    assert list(listed()) == [path for path, _ in ENTRIES()], "run python scripts/file_tree.py"
 
 
 def test_every_path_of_the_tree_exists() -> None:
@@ -33,7 +35,7 @@ def test_every_path_of_the_tree_exists() -> None:
 
 
 def test_every_line_of_the_tree_has_a_text() -> None:
-    assert [path for path, line in TOOL["entries"]() if not line] == []
+    assert [path for path, line in ENTRIES() if not line] == []
 
 
 def test_every_module_of_the_packages_is_in_the_tree() -> None:
