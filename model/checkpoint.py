@@ -15,11 +15,10 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -28,6 +27,7 @@ from safetensors.torch import save as save_tensors
 
 from core.blending.blend import Blend
 from core.errors import CheckpointError
+from core.ports.file_checks import OWN_CHECKS, FileChecks, WrongChecksum
 from model.bundle import HM4SRBundle
 from model.features import restore_source
 from model.network.config import ModelConfig
@@ -113,19 +113,16 @@ def save(bundle: HM4SRBundle, path: Path) -> None:
 
 
 def _read(path: Path) -> bytes:
-    with _opened(path) as file:
-        return file.read()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
-    """A file to read; raises `CheckpointError` where that fails."""
     try:
-        with path.open("rb") as file:
-            yield file
+        return path.read_bytes()
     except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror or error}); restore the folder from a backup, or train again"
-        raise CheckpointError(msg) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: cannot be read ({error.strerror or error}); restore the folder from a backup, or train again"
+    )
 
 
 def _manifest(path: Path) -> dict[str, Any]:
@@ -143,20 +140,29 @@ def _manifest(path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _verify(path: Path, manifest: Mapping[str, Any]) -> None:
+def _verify(path: Path, manifest: Mapping[str, Any], checks: FileChecks = OWN_CHECKS) -> None:
     """Check the digests of both files."""
-    for name, wanted in manifest["digests"].items():
-        with _opened(path / name) as file:
-            got = hashlib.file_digest(file, DIGEST).hexdigest()  # type: ignore[arg-type]
-        if got != wanted:
-            msg = f"{path / name}: damaged: wanted digest {wanted}, got {got}; restore it from a backup, or train again"
-            raise CheckpointError(msg)
+    try:
+        checks.check({path / name: digest for name, digest in manifest["digests"].items()}, _file_digest)
+    except WrongChecksum as error:
+        msg = (
+            f"{error.path}: damaged: wanted digest {error.wanted}, got {error.got}; "
+            "restore it from a backup, or train again"
+        )
+        raise CheckpointError(msg) from error
+    except OSError as error:
+        raise _unreadable(Path(error.filename or path), error) from error
 
 
-def load(path: Path) -> HM4SRBundle:
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, DIGEST).hexdigest()
+
+
+def load(path: Path, checks: FileChecks = OWN_CHECKS) -> HM4SRBundle:
     """The bundle in a folder; raises `CheckpointError` saying what is missing, damaged or different."""
     manifest = _manifest(path)
-    _verify(path, manifest)
+    _verify(path, manifest, checks)
     try:
         tensors = {name: _aligned(tensor) for name, tensor in map_tensors(path / WEIGHTS).items()}
         return _assemble(json.loads(_read(path / BUNDLE)), tensors, manifest)

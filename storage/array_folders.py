@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from core.ports.array_folders import Arrays, DamagedArrays
+from core.ports.file_checks import OWN_CHECKS, FileChecks
 
 MANIFEST = "manifest.json"
 LOCK = ".lock"
@@ -33,8 +34,9 @@ PIECE_BYTES = 1 << 24  # checksummed at once
 class NumpyFolders:
     """The folders of arrays in one folder, which is made when the first is written."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, checks: FileChecks = OWN_CHECKS) -> None:
         self._folder = folder
+        self._checks = checks
 
     def names(self) -> list[str]:
         """The complete folders, the newest first."""
@@ -70,8 +72,10 @@ class NumpyFolders:
         folder = self._folder / name
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-            arrays = {key: _read(folder / f"{key}.npy", *expected) for key, expected in manifest["files"].items()}
-            return arrays, manifest["about"]
+            files = {folder / f"{key}.npy": expected for key, expected in manifest["files"].items()}
+            _check_sizes({path: size for path, (size, _) in files.items()})
+            self._checks.check({path: str(checksum) for path, (_, checksum) in files.items()}, _checksum)
+            return {path.stem: _mapped(path) for path in files}, manifest["about"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             msg = f"{folder} is damaged ({error})"
             raise DamagedArrays(msg) from error
@@ -100,24 +104,29 @@ def _write(path: Path, array: Any) -> tuple[int, int]:
     with path.open("wb") as file:
         np.save(file, array, allow_pickle=False)
         os.fsync(file.fileno())
-    return path.stat().st_size, _checksum(path)
+    return path.stat().st_size, int(_checksum(path))
 
 
-def _read(path: Path, size: int, checksum: int) -> Any:
+def _check_sizes(sizes: Mapping[Path, int]) -> None:
+    """Raises `ValueError`; reads no file."""
+    for path, size in sizes.items():
+        if path.stat().st_size != size:
+            msg = f"{path.name} differs in size: wanted {size} bytes, got {path.stat().st_size}"
+            raise ValueError(msg)
+
+
+def _mapped(path: Path) -> Any:
     """The array, mapped privately: what this process writes to it, it alone sees; raises `ValueError`."""
-    if path.stat().st_size != size or _checksum(path) != checksum:
-        msg = f"{path.name} differs from its checksum"
-        raise ValueError(msg)
     array = np.load(path, mmap_mode="c", allow_pickle=False)
     return np.asarray(array) if array.size else array
 
 
-def _checksum(path: Path) -> int:
+def _checksum(path: Path) -> str:
     checksum = 0
     with path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
             checksum = zlib.crc32(piece, checksum)
-    return checksum
+    return str(checksum)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -28,6 +28,7 @@ from core.interests.interest import Horizons
 from core.interests.user_interest import Interests
 from core.outcomes.attribution import Attributor
 from core.ports.encoder import ModelBundle
+from core.ports.file_checks import OWN_CHECKS, FileChecks
 from core.ports.index import ItemIndex
 from core.ports.metadata import Secret
 from core.ports.store import Store
@@ -85,12 +86,18 @@ class System:
 
 
 def open_system(
-    settings: Settings, *, check_meta: bool = True, recommends: bool = False, imports: bool = False
+    settings: Settings,
+    *,
+    check_meta: bool = True,
+    recommends: bool = False,
+    imports: bool = False,
+    checks: FileChecks = OWN_CHECKS,
 ) -> System:
     """The system that the settings describe; raises `StoreMismatch` where the database was made with other settings.
 
     `check_meta`: False for `tidewise rebuild`, which resolves such a mismatch. `recommends`: the process answers
     recommendations, so it counts transitions. `imports`: it writes much, so it caches more of a SQLite database.
+    `checks`: of the files of models and saved snapshots.
     """
     from storage import open_store
 
@@ -100,7 +107,7 @@ def open_system(
         settings = _with_stored_clock(settings, store)
         if check_meta:
             check_metadata(store, settings)
-        return _wire(settings, store, recommends=recommends)
+        return _wire(settings, store, recommends=recommends, checks=checks)
     except BaseException:
         store.close()
         raise
@@ -126,19 +133,19 @@ def _with_stored_clock(settings: Settings, store: Store) -> Settings:
     return settings.model_copy(update={"clock": ClockSettings.model_validate({"mode": mode})})
 
 
-def _wire(settings: Settings, store: Store, *, recommends: bool) -> System:
+def _wire(settings: Settings, store: Store, *, recommends: bool, checks: FileChecks) -> System:
     types, shape = settings.event_types(), settings.window_shape()
     include_uncatalogued = settings.items.catalogue == "none"
     clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
     experiments = CurrentExperiments(store)
     snapshots = SnapshotManager(
         store,
-        load=lambda record: _with_state_cache(settings, load_model(settings, record)),
+        load=lambda record: _with_state_cache(settings, load_model(settings, record, checks)),
         build=_item_index,
         shape=shape,
         include_uncatalogued=include_uncatalogued,
         count_rules=CountRules() if recommends and settings.recommend.blend else None,
-        saved=_saved_snapshots(settings) if recommends else None,
+        saved=_saved_snapshots(settings, checks) if recommends else None,
         arm_versions=lambda: experiments.models(now_ms=clock.now_ms()),
     )
     segments = CurrentSegments(store)
@@ -263,7 +270,7 @@ def features_folder(settings: Settings) -> Path:
     return settings.data.folder / FEATURES_FOLDER
 
 
-def load_model(settings: Settings, record: ModelRecord) -> HM4SRBundle:
+def load_model(settings: Settings, record: ModelRecord, checks: FileChecks = OWN_CHECKS) -> HM4SRBundle:
     """The bundle of a model record; raises `CheckpointError`."""
     from model.checkpoint import load
 
@@ -271,7 +278,7 @@ def load_model(settings: Settings, record: ModelRecord) -> HM4SRBundle:
     if not path.exists():
         msg = f"model {record.version}: {path} is missing; restore it from a backup or run `tidewise train`"
         raise CheckpointError(msg)
-    return _with_live_features(load(path), features_folder(settings))
+    return _with_live_features(load(path, checks), features_folder(settings))
 
 
 def _with_state_cache(settings: Settings, bundle: HM4SRBundle) -> ModelBundle:
@@ -298,13 +305,14 @@ def _item_index(rows: IntArray, vectors: FloatArray) -> ItemIndex:
     return LiveIndex.flat(rows, vectors)
 
 
-def _saved_snapshots(settings: Settings) -> SavedSnapshots:
+def _saved_snapshots(settings: Settings, checks: FileChecks) -> SavedSnapshots:
     from index.live import LiveIndex, library
     from storage.array_folders import NumpyFolders
 
     program = f"tidewise {__version__}, {library()}, {platform.machine()} {sys.byteorder}-endian"
     identity = Identity(program, include_uncatalogued=settings.items.catalogue == "none")
-    return SavedSnapshots(NumpyFolders(settings.data.folder / SNAPSHOTS_FOLDER), identity, LiveIndex.of)
+    folders = NumpyFolders(settings.data.folder / SNAPSHOTS_FOLDER, checks)
+    return SavedSnapshots(folders, identity, LiveIndex.of)
 
 
 def _newest_event_ms(store: Store) -> int | None:

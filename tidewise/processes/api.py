@@ -18,6 +18,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from core.cores import num_cores
+from core.ports.file_checks import FileChecks
 from core.records.outcomes import Answer
 from tidewise.bootstrap import System, open_system
 from tidewise.data_folder import hold
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from serving.runtime.services import EventLog
 
-ANSWERS_SOCKET = "answers"  # its name in the folder of metrics
+ANSWERS_SOCKET, CHECKS_FOLDER = "answers", "checks"  # their names in the folder of metrics
 OnBound = Callable[[str, int], None]
 
 PRELOADED = ("tidewise.processes.preloaded",)
@@ -63,8 +64,9 @@ def run_up(
             start_learning(stack, system, arguments=arguments, variables=variables)
         if folder is not None:
             answers_socket = folder / ANSWERS_SOCKET if can_monitor(settings) else None
-            monitors = [Role("monitor", partial(_monitor_process, settings, answers_socket))] if answers_socket else []
-            run = partial(_api_process, monitored=bool(monitors), answers_socket=answers_socket)
+            checks = _shared_checks(folder)
+            monitors = _monitors(settings, answers_socket, checks)
+            run = partial(_api_process, monitored=bool(monitors), answers_socket=answers_socket, checks=checks)
             _supervise(settings, run, num_processes, monitors, on_bound)
         else:
             monitor = start_monitor(stack, system)
@@ -79,9 +81,10 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
     """
     use_log_format(settings.log.format)
     if settings.server.processes > 1:
-        with _preparing(settings):
+        with _preparing(settings) as folder:
             open_system(settings).close()  # one process migrates a new database
-            _supervise(settings, partial(_api_process, publishes=True), settings.server.processes, [], on_bound)
+            run = partial(_api_process, publishes=True, checks=_shared_checks(folder))
+            _supervise(settings, run, settings.server.processes, [], on_bound)
         return
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings, recommends=True))
@@ -90,7 +93,7 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
 
 @contextmanager
 def _preparing(settings: Settings) -> Iterator[Path]:
-    """What several processes need: a folder for their metrics, and a process that imports their modules meanwhile."""
+    """What several processes need: a folder for what they share, and a process that imports their modules meanwhile."""
     from serving.http.security import check_exposure
     from serving.runtime.metrics import METRICS_FOLDER_VARIABLE
 
@@ -99,6 +102,12 @@ def _preparing(settings: Settings) -> Iterator[Path]:
         os.environ[METRICS_FOLDER_VARIABLE] = folder
         preload(PRELOADED)
         yield Path(folder)
+
+
+def _shared_checks(folder: Path) -> FileChecks:
+    from storage.shared_checks import SharedChecks
+
+    return SharedChecks(folder / CHECKS_FOLDER)
 
 
 def _supervise(
@@ -125,14 +134,15 @@ def _api_process(
     publishes: bool = False,
     monitored: bool = False,
     answers_socket: Path | None = None,
+    checks: FileChecks,
 ) -> None:
     """One of several API processes. `publishes`: to Kafka, if the settings name it. `monitored`: by another process.
 
-    `answers_socket`: see `api_services`.
+    `answers_socket`: see `api_services`. `checks`: see `open_system`.
     """
     use_log_format(settings.log.format)
     with ExitStack() as stack:
-        system = stack.enter_context(open_system(settings, recommends=True))
+        system = stack.enter_context(open_system(settings, recommends=True, checks=checks))
         log = open_log(stack, settings) if publishes else None
         collectors = [StoredDriftCollector(system.store, clock=system.clock)] if monitored else []
         _serve(
@@ -146,10 +156,17 @@ def _api_process(
         )
 
 
-def _monitor_process(settings: Settings, answers_socket: Path, announce: Announce) -> None:
+def _monitors(settings: Settings, answers_socket: Path | None, checks: FileChecks) -> list[Role]:
+    """The monitor, where there is a socket for answers."""
+    if answers_socket is None:
+        return []
+    return [Role("monitor", partial(_monitor_process, settings, answers_socket, checks))]
+
+
+def _monitor_process(settings: Settings, answers_socket: Path, checks: FileChecks, announce: Announce) -> None:
     """The monitor, which also stores the answers of the API processes."""
     os.nice(LOW_PRIORITY)  # it reads its whole history at a start, and answers come first
-    run_monitor(settings, on_ready=announce, beside=partial(_storing_answers, answers_socket))
+    run_monitor(settings, on_ready=announce, beside=partial(_storing_answers, answers_socket), checks=checks)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from core.drift.scoring import Scoring
 from core.drift.words import headline
 from core.errors import InvalidSettings, NotReady
 from core.lease import Lease
+from core.ports.file_checks import OWN_CHECKS, FileChecks
 from core.ports.store import Store
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.records.drift import Alarm
@@ -134,8 +135,12 @@ def run_monitor(
     *,
     on_ready: Callable[[], None],
     beside: Callable[[System], AbstractContextManager[object]] = nullcontext,
+    checks: FileChecks = OWN_CHECKS,
 ) -> None:
-    """Monitor until SIGINT or SIGTERM; to be called in the main thread. `beside`: what else this process does."""
+    """Monitor until SIGINT or SIGTERM; to be called in the main thread. `beside`: what else this process does.
+
+    `checks`: see `open_system`.
+    """
     from tidewise.metrics.monitor import MonitorMetrics
     from tidewise.metrics.port import exposed
 
@@ -144,7 +149,7 @@ def run_monitor(
         raise InvalidSettings(msg)
     use_log_format(settings.log.format)
     with ExitStack() as stack:
-        system = stack.enter_context(open_system(settings, recommends=True))
+        system = stack.enter_context(open_system(settings, recommends=True, checks=checks))
         start_refresh(stack, system)
         monitor = open_monitor(system)
         _start_threads(stack, system, monitor)
