@@ -1,11 +1,18 @@
-"""Two workers and two APIs on a real Kafka and PostgreSQL: what is sent to one API is known to the other."""
+"""Two workers and two APIs on a real Kafka and PostgreSQL: what is sent to one API is known to the other.
+
+A killed broker delays events and loses none, also those of a worker and a replay beside them.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -14,9 +21,14 @@ import httpx
 import pytest
 from services import postgres
 from services.distributed import Distributed, distributed
-from services.kafka import KafkaNode
+from services.kafka import KafkaNode, fresh_settings
+from services.replays import await_message, log_file, messages_in_topic, result_of, start_replay
+from services.streaming import Streaming, assert_counted_once, clicks, sending, streaming
+from services.workers import wait_until
 
 from core.events.interactions import Interaction
+from storage import open_store
+from stream.kafka.settings import StreamSettings
 
 pytestmark = pytest.mark.timeout(300)  # five processes start on busy cores
 USER = "user-1"
@@ -132,20 +144,66 @@ def _send_until_refused(api: httpx.Client, run: str) -> list[str]:
         acknowledged.append(name)
 
 
-def test_events_are_refused_within_two_seconds_while_kafka_is_down(system: Distributed, own_broker: KafkaNode) -> None:
+@dataclass
+class Outage:
+    """Kafka was killed and restarted while a worker applied events and a replay sent some, and an API was asked."""
+
+    lost: dict[str, str]
+    replies: list[tuple[httpx.Response, float]]  # each with its seconds
+    answers_still: int
+    stream: Streaming
+    sent: list[Interaction]
+    replayed: StreamSettings
+    replay: subprocess.Popen[str]
+
+
+@pytest.fixture(scope="module")
+def outage(
+    system: Distributed, own_broker: KafkaNode, sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Outage]:
+    """One for all who ask about it: each restart of a broker takes seconds."""
     api, lost = system.apis[0], {"event_id": "lost", "user_id": "kim", "item_id": "item-1"}
-    own_broker.command("kill")
-    replies = []
-    for _ in range(2):  # the first finds its connection broken, the next finds nobody to connect to
-        start_s = time.perf_counter()
-        replies.append((api.post("/v1/interactions", json=lost), time.perf_counter() - start_s))
-    answers_still = api.get(f"/v1/users/{USER}/recommendations").status_code
-    own_broker.command("start")
-    assert [reply.status_code for reply, _ in replies] == [503, 503]
-    assert all("Kafka" in reply.json()["error"]["message"] or "log" in reply.text for reply, _ in replies)
-    assert max(took_s for _, took_s in replies) < 2.5  # 2 s, and what a busy machine adds
-    assert answers_still == 200
-    assert _accepted_within(api, lost, timeout_s=40.0)["user_seq"] == 1
+    events, replayed = clicks(3_000), fresh_settings(own_broker.address, partitions=3)
+    folder = tmp_path_factory.mktemp("outage")
+    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'tidewise.db')}"
+    with closing(open_store(url)) as store, streaming(own_broker.address, url, store, folder) as stream:
+        stream.worker.start()
+        wait_until(lambda: "reading from the database's offsets" in stream.worker.log, stream.worker)
+        replay = start_replay(replayed, log_file(folder), "--rate", "100")
+        with sending(stream, len(events)):
+            stream.await_events(1_000)
+            await_message(replayed)
+            own_broker.command("kill")
+            replies = []
+            for _ in range(2):  # the first finds its connection broken, the next finds nobody to connect to
+                start_s = time.perf_counter()
+                replies.append((api.post("/v1/interactions", json=lost), time.perf_counter() - start_s))
+            answers_still = api.get(f"/v1/users/{USER}/recommendations").status_code
+            own_broker.command("start")
+        yield Outage(lost, replies, answers_still, stream, events, replayed, replay)
+
+
+def test_events_are_refused_within_two_seconds_while_kafka_is_down(system: Distributed, outage: Outage) -> None:
+    assert [reply.status_code for reply, _ in outage.replies] == [503, 503]
+    assert all("Kafka" in reply.json()["error"]["message"] or "log" in reply.text for reply, _ in outage.replies)
+    assert max(took_s for _, took_s in outage.replies) < 2.5  # 2 s, and what a busy machine adds
+    assert outage.answers_still == 200
+    assert _accepted_within(system.apis[0], outage.lost, timeout_s=40.0)["user_seq"] == 1
+
+
+@pytest.mark.slow
+def test_a_killed_broker_delays_events_and_a_replay_and_loses_nothing(outage: Outage) -> None:
+    outage.stream.await_events(3_000, timeout_s=60.0)
+    assert_counted_once(outage.stream.store, outage.sent)
+    assert result_of(outage.replay)["events"] == 600
+    sent = [
+        event["event_id"]
+        for messages in messages_in_topic(outage.replayed).values()
+        for message in messages
+        for event in message
+    ]
+    assert sorted(sent) == sorted(set(sent))
+    assert len(sent) == 600
 
 
 def _accepted_within(api: httpx.Client, event: dict[str, str], *, timeout_s: float) -> dict[str, Any]:

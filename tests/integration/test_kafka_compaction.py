@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from kafka import KafkaConsumer, TopicPartition
@@ -25,14 +27,25 @@ COMPACTED = {
     "min.cleanable.dirty.ratio": "0.001",
     "segment.ms": "50",  # a message that comes later begins a new segment; older ones may be compacted
 }
+SELDOM = {"log.cleaner.backoff.ms": "15000"}  # the default: other tests go on with this broker
 NUM_USERS = 40
 
 
-def compact(kafka: StreamSettings) -> None:
+@contextmanager
+def compacting(kafka: StreamSettings) -> Iterator[None]:
+    """Have Kafka compact the topic while the block runs."""
     with connected_admin(kafka) as admin:
         [node] = admin.describe_cluster()["brokers"]
-        admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, str(node["broker_id"]), CLEANER)])
+
+        def configure(values: dict[str, str]) -> None:
+            admin.alter_configs([ConfigResource(ConfigResourceType.BROKER, str(node["broker_id"]), values)])
+
+        configure(CLEANER)
         admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, kafka.topic, COMPACTED)])
+        try:
+            yield
+        finally:
+            configure(CLEANER | SELDOM)
 
 
 def num_messages(kafka: StreamSettings) -> int:
@@ -51,8 +64,10 @@ def num_messages(kafka: StreamSettings) -> int:
 
 
 def test_a_compacted_topic_is_applied_to_its_end(broker: Broker, sqlite_database: Database, tmp_path: Path) -> None:
-    with streaming(broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream:
-        compact(stream.kafka)
+    with (
+        streaming(broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream,
+        compacting(stream.kafka),
+    ):
         sent = clicks(10 * NUM_USERS, users=NUM_USERS)
         send(stream.kafka, sent)
         deadline_s = time.monotonic() + 60

@@ -1,6 +1,6 @@
-"""Faults while events are sent: a killed broker, a worker suspended past its session, workers that join and leave.
+"""Faults while events are sent: a worker suspended past its session, workers that join and leave.
 
-Every event counts exactly once, and everything recovers by itself.
+Every event counts exactly once, and everything recovers by itself. A killed broker: test_distributed_api.py.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from services.kafka import Broker, KafkaNode, fresh_settings
-from services.replays import await_message, log_file, messages_in_topic, result_of, start_replay
+from services.kafka import Broker
 from services.streaming import assert_counted_once, clicks, sending, streaming
 from services.workers import wait_until
 
@@ -20,32 +19,6 @@ SOUGHT = "reading from the database's offsets"
 REBALANCED = "Successfully synced group"
 
 pytestmark = pytest.mark.slow
-
-
-def test_a_killed_broker_delays_events_and_a_replay_and_loses_nothing(
-    own_broker: KafkaNode, sqlite_database: Any, tmp_path: Path
-) -> None:
-    events, replayed = clicks(3_000), fresh_settings(own_broker.address, partitions=3)
-    with streaming(own_broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream:
-        stream.worker.start()
-        wait_until(lambda: SOUGHT in stream.worker.log, stream.worker)
-        replay = start_replay(replayed, log_file(tmp_path), "--rate", "100")
-        with sending(stream, len(events)):
-            stream.await_events(1_000)
-            await_message(replayed)
-            own_broker.command("kill")
-            own_broker.command("start")
-        stream.await_events(3_000, timeout_s=60.0)
-        assert_counted_once(stream.store, events)
-    assert result_of(replay)["events"] == 600
-    sent = [
-        event["event_id"]
-        for messages in messages_in_topic(replayed).values()
-        for message in messages
-        for event in message
-    ]
-    assert sorted(sent) == sorted(set(sent))
-    assert len(sent) == 600
 
 
 def test_a_worker_suspended_past_its_session_changes_nothing_afterwards(

@@ -13,10 +13,9 @@ from aiokafka import AIOKafkaProducer
 from services.databases import Database
 from services.kafka import Broker
 from services.streaming import Streaming, assert_counted_once, clicks, streaming
-from services.workers import num_events, wait_until
+from services.workers import num_events
 
 from core.events.interactions import Interaction
-from stream.kafka.admin import partition_statuses
 from stream.messages.codec import encode
 from stream.messages.partitioning import partition_of
 
@@ -71,15 +70,6 @@ def produce(stream: Streaming, scenario: Callable[[TransactionalProducer], Await
     asyncio.run(run())
 
 
-def lags(stream: Streaming) -> list[int]:
-    """By partition, as `tidewise offsets show` computes them from the database and the log."""
-    return [status.lag for status in partition_statuses(stream.kafka, stream.offsets()).values()]
-
-
-def await_no_lag(stream: Streaming) -> None:
-    wait_until(lambda: not any(lags(stream)), stream.worker)
-
-
 def test_events_of_aborted_transactions_are_never_counted(stream: Streaming) -> None:
     first, aborted, last = clicks(5), clicks(5, first=5), clicks(3, first=10)
 
@@ -92,7 +82,7 @@ def test_events_of_aborted_transactions_are_never_counted(stream: Streaming) -> 
     produce(stream, scenario)
     stream.worker.start()
     stream.await_events(8)
-    await_no_lag(stream)
+    stream.await_no_lag()
     assert_counted_once(stream.store, [*first, *last])
 
 
@@ -108,12 +98,12 @@ def test_events_of_an_open_transaction_count_once_it_commits(stream: Streaming) 
             await other.commit(others)
         await asyncio.to_thread(stream.await_events, len(unblocked))
         assert num_events(stream.store) == len(unblocked)
-        await asyncio.to_thread(await_no_lag, stream)
+        await asyncio.to_thread(stream.await_no_lag)
         await producer.commit_begun()
 
     produce(stream, scenario)
     stream.await_events(43)
-    await_no_lag(stream)
+    stream.await_no_lag()
     assert_counted_once(stream.store, [*waiting, *others])
 
 
@@ -125,7 +115,7 @@ def test_a_transaction_per_event_is_applied_without_seeking_again(stream: Stream
         for count, event in enumerate(events, start=1):
             await producer.commit([event])
             await asyncio.to_thread(stream.await_events, count)
-            await asyncio.to_thread(await_no_lag, stream)
+            await asyncio.to_thread(stream.await_no_lag)
 
     produce(stream, scenario)
     assert "again" not in stream.worker.log
@@ -142,7 +132,7 @@ def test_a_worker_restarted_behind_a_marker_goes_on(stream: Streaming) -> None:
 
     asyncio.run(commit(3, 0))
     stream.await_events(3)
-    await_no_lag(stream)
+    stream.await_no_lag()
     stream.worker.end(by=SIGTERM)
     asyncio.run(commit(2, 3))
     stream.worker.start()

@@ -6,6 +6,7 @@ all modules of tests.
 
 from __future__ import annotations
 
+import gc
 import os
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -18,6 +19,7 @@ from services.fork_server import end, serve
 
 def main() -> None:
     measure()
+    gc.disable()  # until `serve`: next to nothing of what is imported and collected is garbage
     with Path(os.devnull).open("w") as nothing, redirect_stdout(nothing):
         pytest.main(["--collect-only", "--quiet", "-p", "no:cacheprovider"])
     import_module("torch.distributed.tensor")  # as `torch.testing` does when first used, which each process would do

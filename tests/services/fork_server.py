@@ -172,6 +172,7 @@ class ForkServer:
 
 
 def main() -> None:
+    gc.disable()  # until `serve`: of what is imported next to nothing is garbage, and looking for it takes a sixth more
     for name in PRELOADED:
         import_module(name)
     run = serve()
@@ -186,6 +187,7 @@ def serve() -> Callable[[], None]:
     assert len(threads) == 1, f"a fork would copy the locks of {len(threads) - 1} other threads"
     gc.collect()
     gc.freeze()  # children share the pages of what is imported
+    gc.enable()
     with socket.socket(fileno=os.dup(0)) as listener:
         command = ForkServer(listener).command()
     if command is None:

@@ -20,24 +20,32 @@ from pathlib import Path
 from kafka import KafkaConsumer, KafkaProducer
 from services.databases import missing
 from services.one_per_run import kept, shared_service
+from services.secured_listeners import SecuredListeners, secured_listeners
 
 from stream.kafka.admin import delete_topics, ensure_topics
 from stream.kafka.settings import KafkaSecurity, StreamSettings
 
 # A broker that lives for minutes spends more on optimising and verifying its code than it saves (4.5 s of CPU until it
-# answers, 3.2 without), and needs no parallel collector.
+# answers, 3.2 without), and needs no parallel collector and no counters for others' tools (1 ms of CPU a second).
 SHORT_LIVED_JVM = (
-    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
+    "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:-UsePerfData "
+    "-XX:+UnlockDiagnosticVMOptions -XX:-BytecodeVerificationRemote"
 )
-# A broker that waits most of its life: no record each half second to show that the quorum is well, no metrics for JMX,
-# and the threads that a few clients need. An idle one takes 26 ms of CPU a second, 42 without.
+# A broker that waits most of its life: no record each half second to show that the quorum is well, half the heartbeats,
+# no metrics for JMX, and the threads that a few clients need. An idle one takes 26 ms of CPU a second, 42 without.
 QUIET = """
 metadata.max.idle.interval.ms=0
+broker.heartbeat.interval.ms=1000
 metric.reporters=
 num.network.threads=1
 num.io.threads=2
 background.threads=2
 group.coordinator.threads=1
+"""
+# Heartbeats tell when a broker is dead; two a second are 8 of the 25 ms of CPU a second that an idle broker takes.
+NEVER_KILLED = """
+broker.heartbeat.interval.ms=10000
+broker.session.timeout.ms=60000
 """
 CLASSES = "classes.jsa"  # the archive of a used broker's classes: a broker that starts from it takes a third less
 RECIPE = Path(__file__).parents[2] / "scripts" / "kafka.sh"
@@ -47,9 +55,10 @@ CACHE = RECIPE.parents[1] / ".cache" / "kafka"
 class KafkaNode:
     """A broker that can be killed and restarted."""
 
-    def __init__(self, folder: Path, *, properties: Callable[[str], str] = lambda listeners: "") -> None:
-        """`properties`: more lines of its configuration, as a function of its listeners."""
+    def __init__(self, folder: Path, *, properties: str = "", secured: SecuredListeners | None = None) -> None:
+        """`properties`: more lines of its configuration; `secured`: more listeners."""
         self._folder = folder
+        self.secured = secured
         port, controller_port = free_ports(2)
         self.address = f"127.0.0.1:{port}"
         listeners = f"CLIENTS://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"
@@ -59,7 +68,7 @@ class KafkaNode:
             "KAFKA_INSTANCE": str(folder / "node"),
             "KAFKA_HEAP": "256m",
             "KAFKA_JVM": SHORT_LIVED_JVM,
-            "KAFKA_PROPERTIES": QUIET + properties(listeners),
+            "KAFKA_PROPERTIES": QUIET + properties + (secured.properties(listeners) if secured else ""),
         }
 
     def command(self, name: str, **variables: str) -> None:
@@ -88,6 +97,7 @@ class Broker:
     """A broker for many tests, which use different topics and do not kill it."""
 
     address: str
+    secured: SecuredListeners | None  # of a broker of our own, where there is openssl
 
 
 @contextmanager
@@ -95,21 +105,23 @@ def shared_broker(folder: Path, storage: Callable[[], Path]) -> Iterator[Broker]
     """The broker that TIDEWISE_TEST_KAFKA names, else one for all processes of the run; `folder` is for its name."""
 
     def start() -> KafkaNode:
-        node = KafkaNode(_node_folder())
+        folder = _node_folder()
+        secured = secured_listeners(folder, free_ports(3)) if shutil.which("openssl") else None
+        node = KafkaNode(folder, properties=NEVER_KILLED, secured=secured)
         node.start(storage())
         return node
 
     if address := os.environ.get("TIDEWISE_TEST_KAFKA"):
-        yield Broker(address)
+        yield Broker(address, secured=None)
         return
     with shared_service(folder, start=start, stop=KafkaNode.remove) as node:
-        yield Broker(node.address)
+        yield Broker(node.address, node.secured)
 
 
 @contextmanager
-def kafka_node(storage: Path, *, properties: Callable[[str], str] = lambda listeners: "") -> Iterator[KafkaNode]:
+def kafka_node(storage: Path, *, secured: SecuredListeners | None = None) -> Iterator[KafkaNode]:
     """A new broker, while the block runs. `storage`: that of `formatted_storage`."""
-    node = KafkaNode(_node_folder(), properties=properties)
+    node = KafkaNode(_node_folder(), secured=secured)
     try:
         node.start(storage)
         yield node

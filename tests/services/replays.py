@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,12 @@ def messages_in_topic(kafka: StreamSettings) -> dict[int, list[list[dict[str, An
 
 def await_message(kafka: StreamSettings) -> None:
     deadline_s = time.monotonic() + 60.0
-    while True:
-        consumer = KafkaConsumer(bootstrap_servers=list(kafka.servers))
-        numbers = consumer.partitions_for_topic(kafka.topic) or set()
-        ends = consumer.end_offsets([TopicPartition(kafka.topic, number) for number in numbers]) if numbers else {}
-        consumer.close()
-        if any(ends.values()):
-            return
-        assert time.monotonic() < deadline_s
-        time.sleep(0.05)
+    with closing(KafkaConsumer(bootstrap_servers=list(kafka.servers))) as consumer:
+        while not _has_message(consumer, kafka.topic):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+
+
+def _has_message(consumer: KafkaConsumer, topic: str) -> bool:
+    numbers = consumer.partitions_for_topic(topic) or set()
+    return any(consumer.end_offsets([TopicPartition(topic, number) for number in numbers]).values() if numbers else ())

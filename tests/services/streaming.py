@@ -18,7 +18,7 @@ from services.workers import WorkerProcess, num_events, wait_until
 from core.events.history import WindowShape
 from core.events.interactions import Interaction
 from core.ports.store import Store
-from stream.kafka.admin import delete_topics, ensure_topics
+from stream.kafka.admin import delete_topics, ensure_topics, partition_statuses
 from stream.kafka.producer import EventProducer
 from stream.kafka.settings import KafkaSecurity, StreamSettings
 from stream.replay import Replay
@@ -50,6 +50,21 @@ class Streaming:
         """The applied offset of each partition."""
         with self.store.read() as read:
             return read.offsets.applied(self.kafka.topic)
+
+    def lags(self) -> list[int]:
+        """By partition, as `tidewise offsets show` computes them from the database and the log."""
+        return [status.lag for status in partition_statuses(self.kafka, self.offsets()).values()]
+
+    def await_no_lag(self) -> None:
+        """Wait until nothing is left to apply. Kafka is asked after each step alone: it takes a new client."""
+        seen: dict[int, int] | None = None
+
+        def none_is_left() -> bool:
+            nonlocal seen
+            before, seen = seen, self.offsets()
+            return seen != before and not any(self.lags())
+
+        wait_until(none_is_left, self.worker)
 
 
 @contextmanager
