@@ -47,9 +47,6 @@ def run_trainer(settings: Settings, *, arguments: Sequence[str]) -> None:
 
 def run_due_job(settings: Settings, *, progress: ProgressCallback) -> str:
     """Run the job that is due, if any, under the trainer's lease; returns the result as a sentence."""
-    from model.training.threads import limit_threads
-
-    limit_threads(settings.learn.threads)
     with open_existing(settings) as system:
         codes, schedule = system.types.flagged("window"), learning_schedule(settings)
         job = next_job(system.store, type_codes=codes, schedule=schedule, clock=WallClock())
@@ -59,6 +56,9 @@ def run_due_job(settings: Settings, *, progress: ProgressCallback) -> str:
         with held(lease, renewed_every_s=settings.learn.lease_s / 3) as acquired:
             if not acquired:
                 return "Another trainer is at work."
+            from model.training.threads import limit_threads  # torch, which is not needed where nothing is due
+
+            limit_threads(settings.learn.threads)
             name_text_topics(system.store)
             verdict = learning_cycle(system, lease=lease, progress=progress).run(job)
     return "There is no challenger to judge." if verdict is None else f"{verdict.outcome}: {verdict.reason}"
