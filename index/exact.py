@@ -6,6 +6,8 @@ approximate indexes are measured against.
 
 from __future__ import annotations
 
+from typing import Self
+
 import faiss
 import numpy as np
 
@@ -30,6 +32,13 @@ class ExactIndex:
             raise ValueError(msg)
         self.rows = np.ascontiguousarray(rows, np.int64)
         self.vectors = np.ascontiguousarray(vectors, np.float32)
+
+    @classmethod
+    def of(cls, rows: IntArray, vectors: FloatArray) -> Self:
+        """The index with the arrays of another one, which it shares: what that one checked is not read again."""
+        index = object.__new__(cls)
+        index.rows, index.vectors = rows, vectors
+        return index
 
     def __len__(self) -> int:
         return len(self.rows)

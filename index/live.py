@@ -50,8 +50,8 @@ class LiveIndex:
     @classmethod
     def of(cls, arrays: Arrays) -> LiveIndex:
         """The index whose `arrays` these are, which it shares."""
-        exact = ExactIndex(arrays["rows"], arrays["vectors"])
-        delta = ExactIndex(arrays["delta_rows"], arrays["delta_vectors"])
+        exact = ExactIndex.of(arrays["rows"], arrays["vectors"])
+        delta = ExactIndex.of(arrays["delta_rows"], arrays["delta_vectors"])
         recall = float(arrays["measured"][0]) if len(arrays["measured"]) else None
         quantised = QuantisedIndex.of(exact, arrays) if "codes" in arrays else None
         return cls(exact, quantised, delta, arrays["gone"], recall)

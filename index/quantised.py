@@ -13,6 +13,7 @@ from typing import Self
 
 import faiss
 import numpy as np
+from numpy.typing import NDArray
 
 from core.arrays import BoolArray, FloatArray, IntArray, best_places
 from core.ports.array_folders import Arrays
@@ -44,6 +45,7 @@ class QuantisedIndex:
         self._exact = exact
         self._codes = codes
         self._probes = probes
+        self._memory: NDArray[np.uint8] | None = None  # of `codes`, where they were read from it
         self.recall = recall
         self._rows_are_positions = bool(len(exact)) and int(exact.rows[-1]) == len(exact) - 1
 
@@ -69,9 +71,11 @@ class QuantisedIndex:
     def of(cls, exact: ExactIndex, arrays: Arrays) -> Self:
         """The index over `exact` whose `arrays` these are."""
         num_lists, *num_probes = arrays["probes"].tolist()
-        codes = faiss.deserialize_index(arrays["codes"])
+        codes = _read(arrays["codes"])
         assert isinstance(codes, faiss.IndexIVFPQFastScan)
-        return cls(exact, codes, ProbeCounts(tuple(num_probes), num_lists), float(arrays["recall"][0]))
+        index = cls(exact, codes, ProbeCounts(tuple(num_probes), num_lists), float(arrays["recall"][0]))
+        index._memory = arrays["codes"]
+        return index
 
     def arrays(self) -> Arrays:
         """All but the vectors, as `of` reads it."""
@@ -149,6 +153,12 @@ class QuantisedIndex:
 
     def _positions(self, rows: IntArray) -> IntArray:
         return rows if self._rows_are_positions else np.searchsorted(self._exact.rows, rows)
+
+
+def _read(codes: NDArray[np.uint8]) -> faiss.Index:
+    """The index of serialised codes, whose memory it may use: whoever has it keeps that too."""
+    reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(codes), codes.size)  # type: ignore[attr-defined]  # its stubs lack it
+    return faiss.read_index(reader)
 
 
 def _encoded(exact: ExactIndex, clusters: Clusters) -> faiss.IndexIVFPQFastScan:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 from unit.index.vectors import WIDTH, items, queries
@@ -76,6 +79,18 @@ def test_an_index_read_from_its_arrays_searches_alike(index: QuantisedIndex) -> 
     assert read.recall == index.recall
     for query in TESTED[:5]:
         assert read.search(query, 30)[0].tolist() == index.search(query, 30)[0].tolist()
+
+
+def test_an_index_keeps_the_memory_that_it_was_read_from(index: QuantisedIndex) -> None:
+    arrays = {name: np.array(array) for name, array in index.arrays().items()}
+    memory = weakref.ref(arrays["codes"])
+    read = QuantisedIndex.of(EXACT, arrays)
+    del arrays
+    gc.collect()
+    assert memory() is not None
+    del read
+    gc.collect()
+    assert memory() is None
 
 
 def test_a_query_that_is_not_finite_is_refused(index: QuantisedIndex) -> None:
