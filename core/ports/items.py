@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from core.arrays import IntArray
 from core.catalogue.items import Catalogue, Item
 from core.records.stored import StoredItem
 
@@ -38,6 +39,10 @@ class ItemReader(Protocol):
 
     def revision(self) -> int:
         """The revision of the newest catalogue change (a new uncatalogued item is no change)."""
+        ...
+
+    def keys_above(self, key: int) -> IntArray:
+        """The keys of all items above one, ascending, uncatalogued ones included."""
         ...
 
     def newest_key(self) -> int:

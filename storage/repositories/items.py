@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, case, func, or_, select, update
 from sqlalchemy.sql.elements import CompilerElement
 from sqlalchemy.sql.selectable import ScalarSelect
 
+from core.arrays import IntArray
 from core.catalogue.availability import Availability, limits_of
 from core.catalogue.items import Catalogue, Item
 from core.records.stored import StoredItem
@@ -94,6 +95,10 @@ def _changes(dialect: Dialect) -> CompilerElement:
     new = select(columns.key).where(columns.key > bindparam("newest_key"))
     rows = select(columns.key, columns.item_id, *(columns[name] for name in CATALOGUE))
     return rows.where(columns.key.in_(changed.union(new))).order_by(columns.key)
+
+
+def _keys_above(dialect: Dialect) -> CompilerElement:
+    return select(columns.key).where(columns.key > bindparam("key")).order_by(columns.key)
 
 
 def _newest_key(dialect: Dialect) -> CompilerElement:
@@ -195,6 +200,11 @@ class ItemRepository:
         newest_revision = self.revision()
         rows = self._session.rows(_changes, revision=revision, newest_key=newest_key)
         return _columns(rows, newest_revision, include_uncatalogued=include_uncatalogued)
+
+    def keys_above(self, key: int) -> IntArray:
+        """The keys of all items above one, ascending."""
+        rows = self._session.rows(_keys_above, key=key)
+        return np.fromiter((row[0] for row in rows), np.int64, len(rows))
 
     def newest_key(self) -> int:
         """The highest item key assigned so far; 0 while there is no item."""

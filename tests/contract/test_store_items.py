@@ -277,6 +277,18 @@ def test_changes_are_the_items_of_later_revisions_and_keys(store: Store) -> None
     assert changed_ids(store, third, newest_key) == {}
 
 
+def test_keys_above_one_are_those_of_all_items_ascending(store: Store) -> None:
+    save(store, SHOE, HAT)
+    with store.transaction() as tx:
+        tx.items.resolve(["stub"])
+        tx.commit()
+    with store.read() as read:
+        keys = [read.items.by_id([item_id])[item_id].key for item_id in ("shoe", "hat", "stub")]
+        assert read.items.keys_above(0).tolist() == sorted(keys)
+        assert read.items.keys_above(min(keys)).tolist() == sorted(keys)[1:]
+        assert read.items.keys_above(max(keys)).tolist() == []
+
+
 def test_a_change_of_content_raises_the_content_revision(store: Store) -> None:
     first = save(store, SHOE)
     for same in (replace(SHOE, attributes={"price": 1}), replace(SHOE, hidden=True)):

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from core.arrays import IntArray
 from core.catalogue.availability import limits_of
 from core.catalogue.items import Catalogue, Item
 from core.records.stored import StoredItem
@@ -53,6 +54,9 @@ class MemoryItems(MemoryRepository):
 
     def revision(self) -> int:
         return self.data.revision
+
+    def keys_above(self, key: int) -> IntArray:
+        return np.array(sorted(stored.key for stored in self.data.items.values() if stored.key > key), np.int64)
 
     def newest_key(self) -> int:
         return max((stored.key for stored in self.data.items.values()), default=0)

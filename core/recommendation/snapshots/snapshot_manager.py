@@ -113,7 +113,7 @@ class SnapshotManager:
         old = self._previous.catalogue if self._previous else None
         if old is None:
             return read.items.catalogue(include_uncatalogued=self._include_uncatalogued)
-        newest_key = int(old.keys.max(initial=0)) - (SPARE_KEYS if self._snapshot is None else 0)
+        newest_key = int(old.keys.max(initial=0)) if self._snapshot else _complete_until(read, old)
         has_new_items = read.items.newest_key() > newest_key  # users are encoded with it, though nobody is shown it
         if read.items.revision() == old.revision and not has_new_items:
             return old
@@ -229,6 +229,14 @@ class SnapshotManager:
             return False
         self._refreshes_since_failure += 1
         return self._refreshes_since_failure % RETRY_REFRESHES == 0
+
+
+def _complete_until(read: ReadTransaction, saved: Catalogue) -> int:
+    """The key up to which a saved catalogue holds all items: one may be committed after one with a higher key."""
+    newest = int(saved.keys.max(initial=0))
+    keys = read.items.keys_above(newest - SPARE_KEYS)
+    missing = keys[saved.rows(keys) < 0]
+    return int(missing.min(initial=newest + 1)) - 1
 
 
 def _no_preparation(snapshot: ServingSnapshot) -> None:

@@ -66,6 +66,29 @@ def test_a_process_starts_from_it_without_reading_all_items(
     assert len(started.model.index) == 3
 
 
+def test_no_item_is_read_while_none_has_changed(store: ReadSpyingStore, folders: MemoryArrayFolders) -> None:
+    reads = store.reads_of(lambda: process(store, folders))
+    assert not {"items.catalogue", "items.changes"} & set(reads)
+
+
+def test_an_item_that_is_committed_after_one_with_a_higher_key_is_read(store: ReadSpyingStore) -> None:
+    """PostgreSQL: one that is known from events only, which has no revision."""
+    with store.transaction() as tx:
+        tx.items.resolve(["late"])
+        tx.commit()
+    put(store, Item("pan"))
+    with store.transaction() as tx:
+        late = tx.data.items.pop("late")
+        tx.commit()
+    folders = MemoryArrayFolders()
+    assert process(store, folders).save_if_due()
+    with store.transaction() as tx:
+        tx.data.items["late"] = late
+        tx.commit()
+    assert "items.catalogue" not in store.reads_of(lambda: process(store, folders))
+    assert list(process(store, folders).current().catalogue.item_ids) == ["jam", "tea", "late", "pan"]
+
+
 def test_a_catalogue_is_read_back_with_all_columns(store: ReadSpyingStore, folders: MemoryArrayFolders) -> None:
     with store.read() as read:
         expected = read.items.catalogue()
