@@ -12,6 +12,7 @@ MODULES = (
     "index.live",
     "model.checkpoint",
     "model.inference.cached",
+    "numpy.ma",  # which NumPy imports at the first set operation
     "serving.app",
     "serving.http.server",
     "storage",
