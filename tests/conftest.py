@@ -22,6 +22,7 @@ from services.databases import Database, missing
 from services.forked_process import RealPopen, forked_children, real_spawn, server_name
 from services.migrated import copied_tables, migrate_new
 from services.new_interpreter import Told, tell
+from services.one_browser import OneBrowser
 from services.one_per_run import made_once, run_folder
 
 from storage import open_store
@@ -37,6 +38,11 @@ REPORT = pytest.StashKey[CoverageReport]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[REPORT] = CoverageReport()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneBrowser | None:
+    return OneBrowser(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 @pytest.hookimpl(optionalhook=True)

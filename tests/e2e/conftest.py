@@ -1,4 +1,4 @@
-"""One server and one browser for each module, a new window for each test."""
+"""One server, one browser and one window for all modules; new windows for tests that ask for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from services.up_process import up
 OpenTab = Callable[..., Tab]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
@@ -38,21 +38,19 @@ def open_tab(browser: Browser) -> Iterator[OpenTab]:
         assert [url for window in opened for url in window.foreign_requests] == []
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def reader(browser: Browser) -> Iterator[OpenTab]:
-    """Windows that stay open, one for each set of options, for tests that read pages or leave them as they were."""
-    with ExitStack() as stack:
-        opened: dict[str, Tab] = {}
+    """A window that stays open, of any size and colours, for tests that read pages or leave them as they were."""
+    with tab(browser) as window:
 
         def reuse(**options: object) -> Tab:
-            name = repr(sorted(options.items()))
-            if name not in opened:
-                opened[name] = stack.enter_context(tab(browser, **options))  # type: ignore[arg-type]
-            opened[name].errors.clear()
-            return opened[name]
+            window.become(**options)  # type: ignore[arg-type]
+            window.forget()
+            window.errors.clear()
+            return window
 
         yield reuse
-        assert [url for window in opened.values() for url in window.foreign_requests] == []
+        assert window.foreign_requests == []
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +58,7 @@ def dashboard_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made_once(tmp_path_factory, "dashboard-shop", dashboard_shop.build)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shop(dashboard_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A client of a served shop that has something for every page; live traffic has begun.
 

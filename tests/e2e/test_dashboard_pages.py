@@ -26,7 +26,6 @@ def page_of(shop: httpx.Client, path: str = "/") -> str:
 @pytest.fixture
 def tab(reader) -> Tab:  # type: ignore[no-untyped-def]
     tab: Tab = reader()
-    tab.forget()
     return tab
 
 
@@ -178,10 +177,10 @@ def test_what_if_predicts_the_list_after_a_click_and_can_send_it(shop: httpx.Cli
 
 
 def test_what_if_scrolls_into_view_below_the_header_on_a_phone(  # type: ignore[no-untyped-def]
-    shop: httpx.Client, open_tab
+    shop: httpx.Client, reader
 ) -> None:
-    page = open_tab(size=PHONE)
-    page.go(page_of(shop, f"/users/{USER}"))
+    page = reader(size=PHONE)
+    page.follow(page_of(shop, f"/users/{USER}"))
     page.page.get_by_role("button", name=re.compile("What if the user clicked")).first.click()
     note = page.page.get_by_text("recommendations would be")
     expect(note).to_be_in_viewport(ratio=1)

@@ -25,7 +25,15 @@ NUM_ITEMS, NUM_EVENTS, BATCH = 10_000, 1_000, 2_500
 
 
 @pytest.fixture
-def tab(open_tab) -> Tab:  # type: ignore[no-untyped-def]
+def tab(reader) -> Iterator[Tab]:  # type: ignore[no-untyped-def]
+    tab: Tab = reader()
+    yield tab
+    tab.page.unroute_all()
+
+
+@pytest.fixture
+def new_tab(open_tab) -> Tab:  # type: ignore[no-untyped-def]
+    """A window in which no key was given."""
     return open_tab()
 
 
@@ -101,8 +109,8 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 HUGE_PATHS = ["", "users", f"users/{quote(BUSY_USER)}", "items", "items/item-00001", "items/item-00699", "drift"]
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("path", HUGE_PATHS)
+@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 def test_very_long_names_do_not_break_the_layout(huge: str, reader, path: str, size: tuple[int, int]) -> None:  # type: ignore[no-untyped-def]
     tab = reader(size=size)
     tab.follow(f"{huge}/#/{path}")
@@ -112,7 +120,7 @@ def test_very_long_names_do_not_break_the_layout(huge: str, reader, path: str, s
 
 
 def test_search_among_ten_thousand_items_updates_while_typing(huge: str, tab: Tab) -> None:
-    tab.go(f"{huge}/#/items")
+    tab.follow(f"{huge}/#/items")
     assert "items of 10,000, most popular first" in tab.text
     words = tab.page.get_by_label("Words in title, text or id")
     words.press_sequentially("thing 9999", delay=10)
@@ -122,7 +130,7 @@ def test_search_among_ten_thousand_items_updates_while_typing(huge: str, tab: Ta
 
 
 def test_a_thousand_events_are_paged(huge: str, tab: Tab) -> None:
-    tab.go(f"{huge}/#/users/{quote(BUSY_USER)}")
+    tab.follow(f"{huge}/#/users/{quote(BUSY_USER)}")
     assert "1,000 events" in tab.text
     events = tab.page.get_by_role("list", name="Events, newest first").locator("li:not(.gap)")
     expect(events).to_have_count(25)
@@ -150,7 +158,7 @@ def test_a_server_error_is_shown_with_a_retry(shop: httpx.Client, reader, path: 
 
 def test_an_answer_without_json_is_reported(shop: httpx.Client, tab: Tab) -> None:
     tab.page.route("**/v1/**", lambda route: route.fulfill(status=502, body="<html>Bad gateway</html>"))
-    tab.go(f"{shop.base_url}/#/")
+    tab.follow(f"{shop.base_url}/#/")
     expect(tab.page.get_by_text("did not send JSON (HTTP 502)")).to_be_visible()
 
 
@@ -160,7 +168,7 @@ def test_a_late_answer_never_replaces_a_newer_one(shop: httpx.Client, tab: Tab) 
     def hold(route: Route) -> None:
         held.append(route)
 
-    tab.go(f"{shop.base_url}/#/items")
+    tab.follow(f"{shop.base_url}/#/items")
     tab.page.route("**/v1/items/search?query=tea*", hold)
     words = tab.page.get_by_label("Words in title, text or id")
     words.fill("tea")
@@ -208,30 +216,30 @@ def give(tab: Tab, key: str) -> None:
     tab.page.get_by_role("button", name="Use key").click()
 
 
-def test_a_key_is_requested_once_and_kept_for_this_tab_only(locked: str, tab: Tab, open_tab) -> None:  # type: ignore[no-untyped-def]
-    tab.page.goto(f"{locked}/#/")
-    dialog = tab.page.get_by_role("dialog")
+def test_a_key_is_requested_once_and_kept_for_this_tab_only(locked: str, new_tab: Tab, open_tab) -> None:  # type: ignore[no-untyped-def]
+    new_tab.page.goto(f"{locked}/#/")
+    dialog = new_tab.page.get_by_role("dialog")
     expect(dialog).to_contain_text("Authentication required")
-    tab.page.keyboard.press("Escape")
+    new_tab.page.keyboard.press("Escape")
     expect(dialog).to_be_visible()
-    give(tab, "not-the-key-of-this-server")
+    give(new_tab, "not-the-key-of-this-server")
     expect(dialog).to_contain_text("The server rejected this key.")
-    give(tab, KEY)
+    give(new_tab, KEY)
     expect(dialog).to_be_hidden()
-    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Overview")
-    tab.page.reload()
-    tab.settle()
+    expect(new_tab.page.get_by_role("heading", level=1)).to_have_text("Overview")
+    new_tab.page.reload()
+    new_tab.settle()
     expect(dialog).to_be_hidden()
-    assert tab.page.evaluate("localStorage.getItem('key')") is None
+    assert new_tab.page.evaluate("localStorage.getItem('key')") is None
     other = open_tab()
     other.page.goto(f"{locked}/#/models")
     expect(other.page.get_by_role("dialog")).to_be_visible()
 
 
-def test_a_read_key_reads_and_forbidden_actions_are_reported(locked: str, tab: Tab) -> None:
+def test_a_read_key_reads_and_forbidden_actions_are_reported(locked: str, new_tab: Tab) -> None:
     httpx.put(f"{locked}/v1/items/tent", json={"title": "Tent"}, headers={"X-API-Key": KEY}).raise_for_status()
-    tab.page.goto(f"{locked}/#/items/tent")
-    give(tab, f"{KEY}-to-read")
-    expect(tab.page.get_by_role("heading", level=1)).to_have_text("Tent")
-    tab.page.get_by_role("button", name="Hide", exact=True).click()
-    expect(tab.page.get_by_text("this key has the scope read")).to_be_visible()
+    new_tab.page.goto(f"{locked}/#/items/tent")
+    give(new_tab, f"{KEY}-to-read")
+    expect(new_tab.page.get_by_role("heading", level=1)).to_have_text("Tent")
+    new_tab.page.get_by_role("button", name="Hide", exact=True).click()
+    expect(new_tab.page.get_by_text("this key has the scope read")).to_be_visible()

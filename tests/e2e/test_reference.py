@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 from playwright.sync_api import expect
 from services.accessibility import RULES_OF_COLOUR, faults
 from services.browser import PHONE, Tab
-from services.up_process import up
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 REPEATED_IDS = """() => {
@@ -20,15 +17,14 @@ REPEATED_IDS = """() => {
 LEAVE_THREE = "document.querySelectorAll('details:nth-of-type(n+4)').forEach((part) => part.remove())"
 
 
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with up(tmp_path_factory.mktemp("reference") / "data") as (_, address):
-        yield address
+@pytest.fixture
+def address(shop: httpx.Client) -> str:
+    return str(shop.base_url)
 
 
 @pytest.fixture
-def tab(address: str, open_tab) -> Tab:  # type: ignore[no-untyped-def]
-    tab: Tab = open_tab()
+def tab(address: str, reader) -> Tab:  # type: ignore[no-untyped-def]
+    tab: Tab = reader()
     tab.go(f"{address}/docs")
     return tab
 
@@ -52,7 +48,7 @@ def test_a_route_tells_its_parameters_and_links_to_its_types(tab: Tab) -> None:
     assert tab.errors == []
 
 
-def test_it_has_no_serious_fault_and_fits_a_phone(address: str, tab: Tab, open_tab) -> None:  # type: ignore[no-untyped-def]
+def test_it_has_no_serious_fault_and_fits_a_phone(address: str, tab: Tab, reader) -> None:  # type: ignore[no-untyped-def]
     for summary in tab.page.locator("details > summary").all()[:3]:
         summary.click()
     assert tab.page.evaluate(REPEATED_IDS) == []
@@ -60,6 +56,6 @@ def test_it_has_no_serious_fault_and_fits_a_phone(address: str, tab: Tab, open_t
     assert faults(tab) == []
     tab.page.emulate_media(color_scheme="dark")
     assert faults(tab, RULES_OF_COLOUR) == []
-    phone = open_tab(size=PHONE)
+    phone = reader(size=PHONE)
     phone.go(f"{address}/docs")
     assert phone.overflow() == 0

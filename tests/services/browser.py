@@ -48,6 +48,11 @@ class Tab:
         self.page.evaluate(FOLLOW, f"#{path}")
         self.settle()
 
+    def become(self, *, dark: bool = False, size: tuple[int, int] = DESK) -> None:
+        """Have a window's size and colours: another window would load the application again."""
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+
     def forget(self) -> None:
         """Delete what the pages have stored in the browser."""
         if not self.page.url.startswith("about:"):
@@ -74,7 +79,7 @@ class Tab:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser, for one module of tests: while it runs, its thread can run no other event loop."""
+    """A browser, for one folder of tests: while it runs, its thread can run no other event loop."""
     program = _program()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
