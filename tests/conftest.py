@@ -74,7 +74,6 @@ def _runs_all(config: pytest.Config) -> bool:
 
 def pytest_collection_finish() -> None:
     """Keep what is imported and collected out of garbage collections, which took a third of the CPU of small tests."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 100)
 
