@@ -3,9 +3,10 @@
     python -m benchmarks.blending --data FOLDER --requests 2000
 
 Two servers work on copies of one data folder with a trained model, one of them with `recommend.blend=false`. Each is
-told the same event of a user and asked for the user's items, so that no kept list can answer; which one is first
-alternates. Clients and servers share the machine. Before that, the CPU time of computing an
-answer in this process.
+asked for the items of the same user, which one first alternates: first users who have not been asked yet, so that no
+kept list can answer; then users of whom it is told an event just before, whose answers wait for what the event makes
+the server do, too. Clients and servers share the machine. Before that, the CPU time of computing an answer in this
+process.
 """
 
 from __future__ import annotations
@@ -39,12 +40,22 @@ SETTINGS = {BLENDED: (), ALONE: ("--set", "recommend.blend=false")}
 
 @dataclass
 class MeasuredServer:
-    """A server, its client, and the seconds of its answers and of events until the changed answer."""
+    """A server, its client, and the seconds of its answers and of events until the changed answer.
+
+    `first_s`: of answers to users who were not asked before. `answer_s`: of those right after an event.
+    """
 
     pid: int
     caller: Caller
+    first_s: list[float] = field(default_factory=list)
     answer_s: list[float] = field(default_factory=list)
     changed_s: list[float] = field(default_factory=list)
+
+    def ask_first(self, user: str) -> None:
+        """Ask for the items of a user who was not asked before; raises `RuntimeError` for an answer without a model."""
+        start_s = time.perf_counter()
+        self._answer(user, at_least=0)
+        self.first_s.append(time.perf_counter() - start_s)
 
     def ask_after_event(self, user: str, item: str, time_ms: int) -> None:
         """Store an event of the user, then ask; raises `RuntimeError` for an answer without it or without a model."""
@@ -52,14 +63,17 @@ class MeasuredServer:
         event = {"user_id": user, "item_id": item, "type": "click", "time": time_ms}
         result = self.caller.call("POST", "/v1/interactions", event)["results"][0]  # type: ignore[index]
         stored_s = time.perf_counter()
-        answer = self.caller.call("GET", f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}")
+        self._answer(user, at_least=result["user_seq"])
         end_s = time.perf_counter()
-        wanted: int = result["user_seq"]
-        if answer["user_seq"] < wanted or answer["source"] != "model":  # type: ignore[operator]
-            msg = f"wanted an answer of a model with event {wanted} of {user}, got {answer}"
-            raise RuntimeError(msg)
         self.answer_s.append(end_s - stored_s)
         self.changed_s.append(end_s - start_s)
+
+    def _answer(self, user: str, *, at_least: int) -> None:
+        """`at_least`: the number of events that it must count."""
+        answer = self.caller.call("GET", f"/v1/users/{quote(user, safe='')}/recommendations?n={ANSWERS}")
+        if answer["user_seq"] < at_least or answer["source"] != "model":  # type: ignore[operator]
+            msg = f"wanted an answer of a model with event {at_least} of {user}, got {answer}"
+            raise RuntimeError(msg)
 
 
 @contextmanager
@@ -76,6 +90,13 @@ def serving(data: Path, folder: Path) -> Iterator[dict[str, MeasuredServer]]:
             wait_idle(process.pid)
             servers[name] = MeasuredServer(process.pid, Caller(port))
         yield servers
+
+
+def ask_all_first(servers: Sequence[MeasuredServer], users: Sequence[str]) -> None:
+    """One answer for each user of each server."""
+    for number, user in enumerate(users):
+        for server in servers if number % 2 else servers[::-1]:
+            server.ask_first(user)
 
 
 def alternate(
@@ -132,12 +153,14 @@ def figures(servers: dict[str, MeasuredServer], used_s: dict[str, float]) -> dic
     blended, alone = servers[BLENDED], servers[ALONE]
     shown: dict[str, object] = {}
     for name, server in servers.items():
+        shown[f"first answer, {name}"] = percentiles(server.first_s)
         shown[f"answer after an event, {name}"] = percentiles(server.answer_s)
         shown[f"event -> changed answer, {name}"] = percentiles(server.changed_s)
         cpu_ms = 1000 * used_s[name] / len(server.answer_s)
         shown[f"server CPU of an event and an answer, {name}, ms"] = round(cpu_ms, 2)
     for what, pairs in (
-        ("answer", (blended.answer_s, alone.answer_s)),
+        ("first answer", (blended.first_s, alone.first_s)),
+        ("answer after an event", (blended.answer_s, alone.answer_s)),
         ("event -> changed answer", (blended.changed_s, alone.changed_s)),
     ):
         with_ms, without_ms = (1000 * np.asarray(seconds) for seconds in pairs)
@@ -160,13 +183,19 @@ def main() -> None:
         some = random.Random(0).sample(users, min(NUM_USERS, len(users)))
         publish("blending, CPU of an answer", answer_cpu_ms(Path(folder) / "data", some))
     with tempfile.TemporaryDirectory() as folder, serving(options.data, Path(folder)) as servers:
-        alternate(list(servers.values()), users, items, num=options.warm, since_ms=newest_ms)
-        for server in servers.values():
+        both = list(servers.values())
+        asked = random.Random(1).sample(users, min(options.warm + options.requests, len(users)))
+        ask_all_first(both, asked[: options.warm])
+        for server in both:
+            server.first_s.clear()
+        ask_all_first(both, asked[options.warm :])
+        alternate(both, users, items, num=options.warm, since_ms=newest_ms)
+        for server in both:
             server.answer_s.clear()
             server.changed_s.clear()
         before_s = {name: cpu_s(server.pid) for name, server in servers.items()}
         since_ms = newest_ms + 1000 * options.warm
-        alternate(list(servers.values()), users, items, num=options.requests, since_ms=since_ms)
+        alternate(both, users, items, num=options.requests, since_ms=since_ms)
         used_s = {name: cpu_s(server.pid) - before_s[name] for name, server in servers.items()}
         publish("blending", figures(servers, used_s))
 
