@@ -32,7 +32,7 @@ class DriftReader(Protocol):
         ...
 
     def day_counts(self, *, since_ms: int, before_ms: int) -> dict[int, BucketCounts]:
-        """The topics and segments of days (UTC) with `since_ms` <= start < `before_ms`, summed as by `counts`."""
+        """The topics and segments of days (UTC) with `since_ms` <= start < `before_ms`, by day, as by `counts`."""
         ...
 
     def unscored(self, *, limit: int) -> list[SampledEvent]:

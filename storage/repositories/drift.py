@@ -197,7 +197,7 @@ class DriftRepository:
         return {start_ms: max(0, num) for start_ms, num in totals.items()}
 
     def day_counts(self, *, since_ms: int, before_ms: int) -> dict[int, BucketCounts]:
-        """The topics and segments of days (UTC) with `since_ms` <= start < `before_ms`, over all writers."""
+        """The topics and segments of days (UTC) with `since_ms` <= start < `before_ms`, over all writers, by day."""
         return topic_days.read(self._session, since_ms=since_ms, before_ms=before_ms)
 
     def unscored(self, *, limit: int) -> list[SampledEvent]:

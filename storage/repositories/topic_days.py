@@ -27,7 +27,7 @@ def _sums(dialect: Dialect) -> CompilerElement:
     group = (topic_days.c.day_ms, topic_days.c.segment, topic_days.c.topic)
     within = (topic_days.c.day_ms >= bindparam("since_ms"), topic_days.c.day_ms < bindparam("before_ms"))
     total = cast(func.sum(topic_days.c.num), BigInteger)
-    return select(*group, total).where(*within).group_by(*group).having(total > 0)
+    return select(*group, total).where(*within).group_by(*group).having(total > 0).order_by(*group)
 
 
 def _clear(dialect: Dialect) -> CompilerElement:
