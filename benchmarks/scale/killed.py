@@ -27,7 +27,6 @@ from benchmarks.report import percentiles, publish
 from benchmarks.scale.processes import family
 from benchmarks.serving import ids_of
 
-CLIENTS = 8
 PAUSE_S = 2.0  # after the killed process is back
 TIMEOUT_S = 10.0
 LISTENING = "0A"  # in /proc/net/tcp
@@ -94,12 +93,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="a data folder (copied)")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--clients", type=int, default=8, help="that ask without a pause")
     options = parser.parse_args()
     stop = threading.Event()
     with served_copy(options.data, processes=options.processes) as served:
         pid, port, users = served.process.pid, served.port, random.Random(1).sample(ids_of(served.data)[0], 100)
         url = f"http://127.0.0.1:{port}"
-        clients = [RepeatingClient(url, users, keeps_connection=number % 2 == 0) for number in range(CLIENTS)]
+        clients = [RepeatingClient(url, users, keeps_connection=number % 2 == 0) for number in range(options.clients)]
         threads = [threading.Thread(target=client.run, args=(stop,)) for client in clients]
         for thread in threads:
             thread.start()
@@ -123,7 +123,7 @@ def main() -> None:
         "all processes listen again after": percentiles(back_s),
         "answers": percentiles([took for client in clients for took in client.took_s]),
     }
-    publish(f"killed API processes, {options.processes} processes, {CLIENTS} clients", figures)
+    publish(f"killed API processes, {options.processes} processes, {options.clients} clients", figures)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from core.transitions.neighbours import NeighbourCounts, Neighbours, Pairs, join
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, Transition, TransitionChanges
 
 SMALLEST = 1e-6  # of a count in present units: the rest of one that was taken back, or twenty half-lives old
+MANY_PAIRS = 100_000  # of one change: more are summed before they are added
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ class TransitionCounts:
                 for keys, distance in zip(previous, self.rules.distances, strict=True)
             ]
         )
+        if len(pairs.items) > MANY_PAIRS:
+            pairs = pairs.summed()  # once for both directions, as at a start
         smallest = SMALLEST / self._to_present
         self._followers.add(pairs, smallest=smallest)
         self._predecessors.add(Pairs(pairs.neighbours, pairs.items, pairs.weights), smallest=smallest)

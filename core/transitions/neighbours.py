@@ -46,6 +46,8 @@ class Pairs(NamedTuple):
     def summed(self) -> Pairs:
         """Each pair once, sorted by (item, neighbour)."""
         keys = (self.items << 32) | self.neighbours  # one sort of integers is faster than one of pairs
+        if (keys[1:] > keys[:-1]).all():
+            return self
         order = np.argsort(keys)
         starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
         sums = np.add.reduceat(self.weights[order], starts) if len(starts) else self.weights
