@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -69,7 +70,7 @@ def ensure_topics(settings: StreamSettings, *, grow: bool = False) -> int:
                 )
                 raise InvalidSettings(msg)
             admin.create_partitions({settings.topic: settings.partitions})
-            admin.wait_for_topics([settings.topic])
+            _await_partitions(admin, settings)
             logger.info("topic %s: grown from %d to %d partitions", settings.topic, existing, settings.partitions)
     return settings.partitions
 
@@ -213,6 +214,16 @@ def connected_admin(settings: StreamSettings) -> Iterator[KafkaAdminClient]:
 def partitions_of(admin: KafkaAdminClient, name: str) -> int:
     """How many partitions a topic has; raises `TopicMissing` when it does not exist."""
     return len(_described(admin, name)["partitions"])
+
+
+def _await_partitions(admin: KafkaAdminClient, settings: StreamSettings) -> None:
+    """Wait until brokers tell of all partitions: a producer that starts before sends to the former ones alone."""
+    deadline_s = time.monotonic() + settings.request_timeout_s
+    while (known := partitions_of(admin, settings.topic)) < settings.partitions:
+        if time.monotonic() > deadline_s:
+            msg = f"topic {settings.topic}: wanted {settings.partitions} partitions, brokers still tell of {known}"
+            raise StreamUnavailable(msg)
+        time.sleep(0.02)
 
 
 def _described(admin: KafkaAdminClient, name: str) -> Mapping[str, Any]:
