@@ -74,7 +74,7 @@ def test_scores_of_given_items_are_sums_over_writers(store: Store) -> None:
     assert (keys.tolist(), sums.tolist()) == ([10], [4.0])
 
 
-def test_a_reader_behind_a_compaction_starts_again_and_a_close_one_does_not(
+def test_a_reader_behind_a_compaction_starts_again_a_close_one_does_not(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(repository, "RECENT_ROWS", 2)

@@ -43,7 +43,7 @@ def stored(shop: OutcomeShop, answer: Answer) -> StoredAnswer | None:
 
 
 @pytest.mark.parametrize("ahead_ms", [-HOUR_MS, 0, HOUR_MS])
-def test_an_answer_to_a_user_erased_since_is_dropped_whatever_its_clock_said(shop: OutcomeShop, ahead_ms: int) -> None:
+def test_an_answer_to_a_user_erased_since_is_dropped_whatever_its_clock(shop: OutcomeShop, ahead_ms: int) -> None:
     answer = give_answer(shop, "ann", at_ms=NOW_MS + ahead_ms)
     erase(shop, "ann")
     assert stored(shop, answer) is None
