@@ -50,7 +50,7 @@ def test_an_answer_to_a_user_erased_since_is_dropped_whatever_its_clock(shop: Ou
 
 
 @pytest.mark.parametrize("ahead_ms", [-HOUR_MS, HOUR_MS])
-def test_an_answer_to_a_user_who_returned_is_stored_whatever_its_clock_said(shop: OutcomeShop, ahead_ms: int) -> None:
+def test_an_answer_to_a_user_who_returned_is_stored_whatever_its_clock(shop: OutcomeShop, ahead_ms: int) -> None:
     erase(shop, "ann")
     before = give_answer(shop, "ann", at_ms=NOW_MS)
     shop.event(("ann", "mug", "click", 60, None))

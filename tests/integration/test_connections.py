@@ -183,7 +183,7 @@ def test_a_connection_without_a_request_is_closed_without_an_answer(port: int, m
     assert statuses(exchange(port, b"POST /nowhere HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")) == [401]
 
 
-def test_requests_are_not_late_that_wait_for_an_answer_or_come_on_a_kept_connection(
+def test_requests_that_wait_or_come_on_a_kept_connection_are_not_late(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "RECEIVING_S", 0.3)

@@ -120,7 +120,7 @@ def test_a_replay_table_has_seeds_and_full_retraining(
     assert (tmp_path / "out" / "replay-amazon2014-toys.svg").read_text().count("<svg") == 1
 
 
-def test_a_curve_compares_the_product_with_its_parts_at_each_number_of_events(toys: Path, tmp_path: Path) -> None:
+def test_a_curve_compares_the_product_with_its_parts_by_number_of_events(toys: Path, tmp_path: Path) -> None:
     small = replace(tables.CURVES["toys-by-events"], sizes=(150, 240), epochs=1)
     reports, table = small.make(in_this_process, toys, tmp_path / "out", 1)
     assert list(reports) == ["150", "240"]

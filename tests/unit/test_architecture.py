@@ -16,6 +16,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 BENCHMARKS = sorted(path for folder in ("benchmarks", "scripts") for path in (ROOT / folder).rglob("*.py"))
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
+MAX_TEST_NAME = 70
 
 
 def name_of(path: Path) -> str:
@@ -188,3 +189,12 @@ def test_no_placeholder_would_reach_a_user() -> None:
 )
 def test_the_search_for_placeholders_finds_them(source: str, found: list[str]) -> None:
     assert placeholders_in(ast.parse(source)) == found
+
+
+def test_names_of_tests_are_short() -> None:
+    names = {
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    }
+    assert {name for name in names if len(name) > MAX_TEST_NAME} == set()

@@ -129,7 +129,7 @@ def test_removed_rows_may_lie_beyond_a_smaller_catalogue() -> None:
 
 
 @pytest.mark.usefixtures("_approximate_from_1000")
-def test_searches_of_a_pinned_view_are_the_same_during_changes_and_compaction() -> None:
+def test_searches_of_a_pinned_view_stay_during_changes_and_compaction() -> None:
     vectors, asked = items(4_000), queries(16)
     view = LiveIndex.flat(np.arange(4_000), vectors).compacted(queries(64))
     before = [view.search(query, 20)[0].tolist() for query in asked]

@@ -102,7 +102,7 @@ def test_lists_are_about_the_square_root_of_the_items() -> None:
     assert [num_lists_for(num) for num in (1, 100, 100_000, 1_000_000)] == [1, 8, 256, 1024]
 
 
-def test_items_of_a_list_score_more_alike_than_in_lists_made_for_other_queries() -> None:
+def test_items_of_a_list_score_more_alike_than_in_lists_of_other_queries() -> None:
     asked = np.zeros((64, WIDTH), np.float32)
     asked[:, 0] = np.random.default_rng(4).normal(size=64)
 

@@ -58,7 +58,7 @@ def test_one_query_after_another_uses_the_same_connection() -> None:
     assert opened.ends() == [""]
 
 
-def test_queries_at_once_have_connections_of_their_own_of_which_some_are_kept() -> None:
+def test_queries_at_once_have_connections_of_their_own_and_some_are_kept() -> None:
     opened = Opened()
     blocks = [opened.use() for _ in range(KEPT + 2)]
     assert len({id(block.__enter__()) for block in blocks}) == KEPT + 2

@@ -123,7 +123,7 @@ def choices_with_new_items(num: int) -> list[Choice]:
     return choices
 
 
-def test_untrained_items_get_what_training_adds_to_items_with_the_same_counts() -> None:
+def test_untrained_items_get_what_training_adds_to_items_of_equal_counts() -> None:
     fitted = calibrate(choices_with_new_items(2000))
     assert fitted.weights == pytest.approx(TRUE.weights, abs=0.15)
     assert fitted.untrained is not None

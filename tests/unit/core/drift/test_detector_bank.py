@@ -147,7 +147,7 @@ def test_the_losses_of_another_model_have_a_level_of_their_own() -> None:
     assert read(bank_after_two_weeks(), other_losses(buckets(days=3, first_day=14, version="v2"))) == []
 
 
-def test_a_change_smaller_than_the_smallest_effect_is_no_alarm_however_certain() -> None:
+def test_a_change_below_the_smallest_effect_is_no_alarm_however_certain() -> None:
     fewer = buckets(days=14, first_day=14, hit=0.17)
     assert read(bank_after_two_weeks(), fewer) == []
 

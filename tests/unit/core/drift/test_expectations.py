@@ -65,7 +65,7 @@ def after_two_weeks() -> LevelExpectation:
     return expectation
 
 
-def test_more_blocks_of_one_evening_do_not_tell_better_what_to_expect_there() -> None:
+def test_more_blocks_of_one_evening_tell_no_better_what_to_expect_there() -> None:
     expectation = after_two_weeks()
     evening = expectation.difference(compared(expectation, [20] * 48, from_day=14))
     two_days = expectation.difference(compared(expectation, list(range(48)), from_day=14))

@@ -74,7 +74,7 @@ def test_the_rank_is_the_place_among_what_might_have_been_recommended(
     assert score.loss == pytest.approx(np.log(np.exp(logits - logits[2]).sum()), rel=1e-5)
 
 
-def test_the_confidence_is_the_probability_of_the_ten_items_that_are_ranked_first() -> None:
+def test_the_confidence_is_the_probability_of_the_ten_first_items() -> None:
     assert confidence(np.array([7.0, *range(1, 7), *range(8, 12)])) == pytest.approx(65 / 66), (
         "all of 11 but the lowest"
     )

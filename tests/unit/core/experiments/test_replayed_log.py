@@ -15,7 +15,7 @@ def answer(number: int, items: tuple[int, ...], propensities: tuple[float, ...])
     return StoredAnswer(number.to_bytes(16, "big"), f"user-{number}", number, 1, items, propensities)
 
 
-def test_a_slot_has_its_propensity_its_click_and_whether_the_other_list_shows_its_item() -> None:
+def test_a_slot_has_propensity_click_and_whether_the_other_list_shows_it() -> None:
     first, second = answer(1, (7, 8), (0.5, 1.0)), answer(2, (9, 7), (0.25, 0.1))
     log = ReplayedLog.of([first, second], [(7, 9), (9,)], {(first.key, 2)})
     assert log.slots.propensities.tolist() == [0.5, 1.0, 0.25, 0.1]
@@ -24,7 +24,7 @@ def test_a_slot_has_its_propensity_its_click_and_whether_the_other_list_shows_it
     assert (log.others.tolist(), log.num_users) == ([7, 9, 9, NO_ITEM], 2)
 
 
-def test_estimates_from_random_items_are_near_the_rate_of_the_item_that_the_other_list_shows() -> None:
+def test_estimates_from_random_items_are_near_the_rate_of_the_other_list() -> None:
     random = np.random.default_rng(5)
     answers = [answer(number, (int(random.integers(1, 4)),), (1 / 3,)) for number in range(6_000)]
     clicked = {(each.key, 1) for each in answers if random.random() < CLICK_RATES[each.item_keys[0]]}

@@ -107,7 +107,7 @@ def test_a_first_model_within_chance_of_a_baseline_is_undecided() -> None:
     assert judge(USERS, trial(share(0.5, seed=8)), baselines=baselines).outcome == "undecided"
 
 
-def test_a_challenger_below_a_baseline_that_the_champion_reaches_is_refused() -> None:
+def test_a_challenger_below_a_baseline_the_champion_reaches_is_refused() -> None:
     """Each of them loses a quarter of the hits, which is within the margin; together it is not."""
     challenger, champion = (trial(np.arange(400) % 4 >= num_lost) for num_lost in (2, 1))
     popularity = trial(np.ones(400, bool))
@@ -124,7 +124,7 @@ def test_where_the_champion_is_below_a_baseline_a_better_challenger_serves() -> 
     assert [line["decides"] for line in verdict.figures["compared"][1:]] == [True, False]
 
 
-def test_with_a_champion_a_baseline_within_chance_does_not_delay_a_promotion() -> None:
+def test_with_a_champion_a_baseline_within_chance_delays_no_promotion() -> None:
     same = share(0.5, seed=7)
     verdict = judge(USERS, trial(same), trial(same), baselines={"popularity": trial(share(0.5, seed=8))})
     assert outcomes(verdict) == {"champion": "promote", "popularity": "undecided"}

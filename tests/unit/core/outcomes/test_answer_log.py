@@ -105,7 +105,7 @@ def test_the_thread_writes_what_waits_when_it_stops() -> None:
     assert num_answers(shop.store) == 1  # type: ignore[arg-type]
 
 
-def test_events_that_came_before_the_last_answers_are_attributed_when_it_stops() -> None:
+def test_events_before_the_last_answers_are_attributed_when_it_stops() -> None:
     shop = OutcomeShop(MemoryStore())
     shop.answer(ANSWER)
     shop.event(("ann", "mug", "click", 0, 0))

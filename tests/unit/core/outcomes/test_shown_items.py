@@ -44,7 +44,7 @@ def test_items_are_new_for_a_while_and_have_no_novelty_before_any_event() -> Non
     assert fresh.key == int(shop.snapshots.current().catalogue.keys[0])
 
 
-def test_facts_that_are_known_already_are_those_of_the_newest_snapshot_and_minute() -> None:
+def test_known_facts_are_those_of_the_newest_snapshot_and_minute() -> None:
     shop = Shop(item_ids="abcd")
     snapshots, now_ms = [shop.snapshots.current()], shop.clock.now_ms()
     kept = ShownItems(lambda: snapshots[-1], seconds=lambda: 60.0 * len(snapshots))

@@ -211,7 +211,7 @@ def test_there_is_nothing_to_encode_without_a_model_or_without_a_history() -> No
     assert shop.recommender.encode([user(shop.store)]) == 0
 
 
-def test_a_changed_item_of_the_user_or_a_new_model_lets_no_old_vector_through() -> None:
+def test_a_changed_item_or_a_new_model_lets_no_old_vector_through() -> None:
     shop = Shop()
     shop.had("b")
     shop.for_ann()

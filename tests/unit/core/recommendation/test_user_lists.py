@@ -17,7 +17,7 @@ def shop_of_users(num_users: int) -> Shop:
     return shop
 
 
-def test_the_lists_are_those_of_single_requests_and_users_are_encoded_by_the_page() -> None:
+def test_lists_are_those_of_single_requests_and_pages_encode_users() -> None:
     shop = shop_of_users(10)
     pages = list(user_pages(shop.store, page_users=4))
     lists = [record for page in pages for record in lists_of(shop.store, shop.recommender, ALL, page)]

@@ -133,7 +133,7 @@ def test_a_second_fit_on_the_same_part_resets_the_counts_alone() -> None:
     assert np.array_equal(scorer.scores([after(3)]), first)
 
 
-def test_few_validation_events_leave_the_default_almost_without_the_network() -> None:
+def test_few_validation_events_leave_a_default_almost_without_a_network() -> None:
     scorer = BlendScorer(Oracle(1), hides_seen=True)
     scorer.fit(walks(num_users=8, length=3))
     assert scorer.blend == replace(COUNTS_BLEND, encoder=LEAST_ENCODER)

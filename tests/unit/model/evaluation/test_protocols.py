@@ -155,7 +155,7 @@ def test_temporal_trains_before_the_cut_and_tests_everything_after() -> None:
     assert len(fold.part.train) + len(validation) == 30
 
 
-def test_live_histories_hold_all_earlier_events_frozen_those_before_the_cut() -> None:
+def test_live_histories_hold_all_earlier_events_frozen_those_before_a_cut() -> None:
     dataset = Dataset.of(STREAM)
     live = temporal(dataset, cut_ms=T0 + 30_000, state="live")
     frozen = temporal(dataset, cut_ms=T0 + 30_000, state="frozen")

@@ -99,7 +99,7 @@ def test_a_step_of_gbce_equals_the_formula_at_each_position(
     assert float(loss.detach()) == pytest.approx(np.mean(terms), rel=1e-4)
 
 
-def test_mixed_candidates_are_the_targets_and_uniform_items_corrected_by_their_probability() -> None:
+def test_mixed_candidates_are_targets_and_uniform_items_with_corrections() -> None:
     share = torch.tensor([0.9, 0.1, *[0.0] * 8])
     draws = torch.Generator().manual_seed(0)
     seen = torch.zeros(10)

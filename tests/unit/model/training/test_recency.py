@@ -36,7 +36,7 @@ def test_the_oldest_events_stay_targets(data: TrainingData) -> None:
     assert target_probabilities(data, 0.01).min().item() == pytest.approx(LEAST_PROBABILITY)
 
 
-def test_probabilities_depend_on_the_order_of_events_and_not_on_the_calendar(
+def test_probabilities_depend_on_the_order_of_events_not_on_the_calendar(
     hold_out: Callable[[EventColumns], TrainingData], shop_events: EventColumns, data: TrainingData
 ) -> None:
     slower = replace(shop_events, times_ms=shop_events.times_ms * 3)

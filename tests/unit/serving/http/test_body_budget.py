@@ -12,7 +12,7 @@ from serving.app import Limits, create_app
 EVENT = {"event_id": "e", "user_id": "u", "item_id": "a"}
 
 
-def test_a_body_that_does_not_fit_beside_others_is_refused_until_they_are_answered() -> None:
+def test_a_body_that_does_not_fit_beside_others_is_refused_until_they_end() -> None:
     services = Shop().with_services(limits=Limits(max_bodies_bytes=100))
     rest = asyncio.Event()
 

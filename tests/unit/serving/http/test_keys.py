@@ -182,7 +182,7 @@ def test_a_refusal_names_both_scopes_and_no_secret() -> None:
     assert (reply.status_code, reply.json()["error"]["message"]) == (403, message)
 
 
-def test_a_key_limited_to_scenarios_asks_for_their_recommendations_and_nothing_else() -> None:
+def test_a_key_limited_to_scenarios_asks_for_their_items_and_nothing_else() -> None:
     shop = Shop()
     secret = create_key(shop.store, "page", Scope.READ, now_ms=NOW_MS, scenarios=["home"])
     user, session = "/v1/users/ann/recommendations", "/v1/recommendations"

@@ -25,7 +25,7 @@ def test_an_alarm_is_open_while_no_training_has_read_it() -> None:
 
 
 @pytest.mark.parametrize(("promotions", "status", "promoted"), [([], "open", None), ([PROMOTED], "retrained", 910)])
-def test_an_alarm_is_retrained_once_the_first_model_that_read_it_was_promoted(
+def test_an_alarm_is_retrained_once_a_model_that_read_it_was_promoted(
     promotions: list[Promotion], status: str, promoted: int | None
 ) -> None:
     out = alarm_out(ALARM, [THIRD, SECOND, FIRST], promotions)

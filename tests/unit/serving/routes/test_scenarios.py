@@ -144,7 +144,7 @@ def test_a_preview_answers_side_by_side_and_stores_nothing(api: Api) -> None:
     assert [entry["name"] for entry in api.get("/v1/scenarios").json()["scenarios"]] == ["home"]
 
 
-def test_a_preview_needs_a_reading_key_and_a_change_that_of_an_administrator() -> None:
+def test_a_preview_needs_a_reading_key_a_change_that_of_an_administrator() -> None:
     assert required_scope("POST", "/v1/scenarios/preview") == Scope.READ
     assert required_scope("GET", "/v1/scenarios/home") == Scope.READ
     for method, path in (("PUT", "/v1/scenarios/home"), ("POST", "/v1/scenarios/home/revert")):

@@ -188,7 +188,7 @@ def test_answers_equal_those_of_a_process_that_starts_now(
 @settings(max_examples=40, deadline=None)
 @given(STEPS, STEPS, st.booleans())
 @example([("event", ("ann", "a"))], [("save", [Item("a", "tea")])], False)
-def test_a_process_that_starts_from_a_saved_snapshot_answers_as_one_that_reads_everything(
+def test_a_start_from_a_saved_snapshot_answers_as_one_that_reads_all(
     before: list[tuple[str, Any]], after: list[tuple[str, Any]], include_uncatalogued: bool
 ) -> None:
     store, folders = MemoryStore(), MemoryArrayFolders()

@@ -192,7 +192,7 @@ def test_a_new_uncatalogued_item_is_listed_only_if_included() -> None:
         assert catalogue.listed.tolist() == [True, include_uncatalogued]
 
 
-def test_following_items_reads_no_popularity_and_nothing_if_no_item_changed() -> None:
+def test_following_items_reads_no_popularity_nor_anything_unchanged() -> None:
     store = ReadSpyingStore()
     add(store, "a")  # type: ignore[arg-type]
     snapshots = live(store)  # type: ignore[arg-type]

@@ -88,7 +88,7 @@ def test_users_without_a_history_or_already_current_are_not_behind() -> None:
     assert users.encode_stale(EMPTY_SNAPSHOT, [user(seq=9)]) == 0
 
 
-def test_users_asked_for_together_are_encoded_as_one_batch_without_those_known() -> None:
+def test_users_asked_for_together_are_one_batch_without_those_known() -> None:
     encoder, store = CountingEncoder(), MemoryStore()
     users, snapshot = encoder_over(store, shared=False), snapshot_of(encoder)
     longer = History(np.array([1, 2, 3]), np.array([10, 20, 30]))

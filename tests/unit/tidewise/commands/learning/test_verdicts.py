@@ -50,7 +50,7 @@ def test_a_refused_model_names_what_is_better_and_the_next_step() -> None:
     )
 
 
-def test_an_undecided_model_leaves_the_champion_serving_and_is_judged_again() -> None:
+def test_an_undecided_model_leaves_the_champion_and_is_judged_again() -> None:
     text = conclusion(training(ModelStatus.CHALLENGER, "undecided", line("champion", "undecided"), serving="m1"))
     assert "these events do not show that it is at least as good as the champion. Model m1 keeps serving." in text
     assert text.endswith("compare it again once there are twice as many new events.")
