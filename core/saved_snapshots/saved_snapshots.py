@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 LAYOUT = 2  # of the arrays; another number discards what was saved
 MARKS = "saved_snapshots"
-MIN_ITEMS = 1_000  # below, a start from the database is as fast
+MIN_ITEMS = 1_000  # below, encoding all of them at a start takes a moment
 PERIOD_S = 900.0  # between two of the same model version: each writes 1.5 GB for a million items
 CHANGED_SHARE = 0.02  # of the items; after fewer revisions a saved snapshot stays, however old
 NUM_MARKS = 32  # of the newest saved snapshots, of all machines that share the database

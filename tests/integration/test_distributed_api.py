@@ -24,7 +24,7 @@ from services.distributed import Distributed, distributed
 from services.kafka import KafkaNode, fresh_settings
 from services.replays import await_message, log_file, messages_in_topic, result_of, start_replay
 from services.streaming import Streaming, assert_counted_once, clicks, sending, streaming
-from services.workers import wait_until
+from services.workers import SOUGHT, wait_until
 
 from core.events.interactions import Interaction
 from storage import open_store
@@ -168,7 +168,7 @@ def outage(
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'tidewise.db')}"
     with closing(open_store(url)) as store, streaming(own_broker.address, url, store, folder) as stream:
         stream.worker.start()
-        wait_until(lambda: "reading from the database's offsets" in stream.worker.log, stream.worker)
+        wait_until(lambda: SOUGHT in stream.worker.log, stream.worker)
         replay = start_replay(replayed, log_file(folder), "--rate", "100")
         with sending(stream, len(events)):
             stream.await_events(1_000)

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from services.kafka import Broker
 from services.streaming import assert_counted_once, clicks, sending, streaming
-from services.workers import wait_until
+from services.workers import SOUGHT, wait_until
 
-SOUGHT = "reading from the database's offsets"
 REBALANCED = "Successfully synced group"
 
 pytestmark = pytest.mark.slow

@@ -16,6 +16,7 @@ from core.ports.store import Store
 from stream.kafka.settings import StreamSettings
 
 ENTRY = Path(__file__).with_name("worker_process.py")
+SOUGHT = "reading from the database's offsets"  # in the log of a worker whose partitions begin or begin anew
 
 
 class WorkerProcess:

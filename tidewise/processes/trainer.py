@@ -22,9 +22,8 @@ from tidewise.metrics.trainer import TrainerMetrics
 from tidewise.process_setup import account, shutdown_requested, use_log_format
 from tidewise.processes.learning_scheduler import start_learning
 from tidewise.settings.schema import Settings
-from tidewise.training.learning import learning_cycle, trainer_lease
+from tidewise.training.learning import learning_cycle, prepare_training, trainer_lease
 from tidewise.training.plans import learning_schedule
-from tidewise.training.text_topics import name_text_topics
 
 if TYPE_CHECKING:
     from model.training.train import ProgressCallback
@@ -56,10 +55,7 @@ def run_due_job(settings: Settings, *, progress: ProgressCallback) -> str:
         with held(lease, renewed_every_s=settings.learn.lease_s / 3) as acquired:
             if not acquired:
                 return "Another trainer is at work."
-            from model.training.threads import limit_threads  # torch, which is not needed where nothing is due
-
-            limit_threads(settings.learn.threads)
-            name_text_topics(system.store)
+            prepare_training(system, num_threads=settings.learn.threads)  # imports torch: not where nothing is due
             verdict = learning_cycle(system, lease=lease, progress=progress).run(job)
     return "There is no challenger to judge." if verdict is None else f"{verdict.outcome}: {verdict.reason}"
 

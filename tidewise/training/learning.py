@@ -73,12 +73,12 @@ def _cycle_by_hand(system: System, progress: ProgressCallback) -> LearningCycle:
     return learning_cycle(system, lease=NoLease(system.store), progress=progress)
 
 
-def prepare_training(system: System) -> None:
-    """Limit this process's threads by the settings, and name the topics of texts."""
+def prepare_training(system: System, *, num_threads: int = 0) -> None:
+    """Limit this process's threads, and name the topics of texts. `num_threads`: 0 for those of `train.threads`."""
     from model.training.threads import limit_threads
 
     # A core is left to others: two threads on busy cores wait for each other, and train slower than one.
-    limit_threads(system.settings.train.threads or max(1, num_cores() - 1))
+    limit_threads(num_threads or system.settings.train.threads or max(1, num_cores() - 1))
     name_text_topics(system.store)
 
 
