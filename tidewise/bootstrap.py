@@ -39,6 +39,7 @@ from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.recommendation.user_vectors.user_snapshots import UserSnapshots
 from core.recommendation.user_vectors.vector_cache import VectorCache
 from core.records.stored import ModelRecord
+from core.saved_snapshots.saved_counts import SavedCounts
 from core.saved_snapshots.saved_snapshots import Identity, SavedSnapshots
 from core.scenarios.current import CurrentScenarios
 from core.transitions.counts import CountRules
@@ -138,14 +139,16 @@ def _wire(settings: Settings, store: Store, *, recommends: bool, checks: FileChe
     include_uncatalogued = settings.items.catalogue == "none"
     clock: Clock = StreamClock(lambda: _newest_event_ms(store)) if settings.clock.mode == "stream" else WallClock()
     experiments = CurrentExperiments(store)
+    rules = CountRules() if recommends and settings.recommend.blend else None
     snapshots = SnapshotManager(
         store,
         load=lambda record: _with_state_cache(settings, load_model(settings, record, checks)),
         build=_item_index,
         shape=shape,
         include_uncatalogued=include_uncatalogued,
-        count_rules=CountRules() if recommends and settings.recommend.blend else None,
+        count_rules=rules,
         saved=_saved_snapshots(settings, checks) if recommends else None,
+        saved_counts=_saved_counts(settings, checks, rules) if rules else None,
         arm_versions=lambda: experiments.models(now_ms=clock.now_ms()),
     )
     segments = CurrentSegments(store)
@@ -309,10 +312,20 @@ def _saved_snapshots(settings: Settings, checks: FileChecks) -> SavedSnapshots:
     from index.live import LiveIndex, library
     from storage.array_folders import NumpyFolders
 
-    program = f"tidewise {__version__}, {library()}, {platform.machine()} {sys.byteorder}-endian"
-    identity = Identity(program, include_uncatalogued=settings.items.catalogue == "none")
+    identity = Identity(f"{_program()}, {library()}", include_uncatalogued=settings.items.catalogue == "none")
     folders = NumpyFolders(settings.data.folder / SNAPSHOTS_FOLDER, checks)
     return SavedSnapshots(folders, identity, LiveIndex.of)
+
+
+def _saved_counts(settings: Settings, checks: FileChecks, rules: CountRules) -> SavedCounts:
+    from storage.array_folders import NumpyFolders
+
+    return SavedCounts(NumpyFolders(settings.data.folder / SNAPSHOTS_FOLDER / "counts", checks), _program(), rules)
+
+
+def _program() -> str:
+    """What saved snapshots are made and read by."""
+    return f"tidewise {__version__}, {platform.machine()} {sys.byteorder}-endian"
 
 
 def _newest_event_ms(store: Store) -> int | None:

@@ -25,6 +25,8 @@ from core.records.drift import BucketCounts
 from core.records.item_counts import ItemCountKey
 from core.records.outcomes import Outcome
 from core.records.stored import EventRow
+from core.saved_snapshots.marks import remove_marks
+from core.saved_snapshots.saved_counts import COUNTS_MARKS
 from core.transitions.transition import of_history
 
 
@@ -71,6 +73,7 @@ def rebuild(
         for outcomes, item_counts in outcome_pages(read):
             tx.outcomes.add_counts(writer.key, outcome_counts(outcomes))
             tx.item_counts.add(writer.key, item_counts)
+        remove_marks(tx, COUNTS_MARKS)  # saved counts hold a log that is no more
         tx.metadata.save(meta)
         tx.commit()
     return num_events

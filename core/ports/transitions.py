@@ -15,6 +15,13 @@ class TransitionReader(Protocol):
         """The transitions that were added after a position; an empty position reads all."""
         ...
 
+    def after(self, num_rows: Mapping[int, int]) -> TransitionChanges:
+        """The transitions after so many first ones of each writer, whose order compaction keeps.
+
+        A log that holds fewer has restarted.
+        """
+        ...
+
 
 class TransitionRepository(TransitionReader, Protocol):
     """Reads and writes transitions."""

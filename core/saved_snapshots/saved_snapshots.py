@@ -3,8 +3,7 @@
 One holds the catalogue at a revision, the item vectors of a model version, and the indexes. The process that loads it
 follows the changes since that revision. A saved snapshot fits if it was made
 
-- from this database: each writes its mark into the metadata. A database that was restored to an earlier time lacks the
-  mark; one that has it holds all that was committed before, so the revisions up to the saved one are the same,
+- from this database (`core.saved_snapshots.marks`), in which the revisions up to the saved one are then the same,
 - for the model version that serves,
 - by a program that stores and computes the same: version, libraries, kind of machine.
 
@@ -24,6 +23,7 @@ from core.ports.array_folders import ArrayFolders, Arrays, DamagedArrays
 from core.ports.index import IndexReader
 from core.ports.store import ReadTransaction, Store
 from core.saved_snapshots.catalogue_arrays import arrays_of, catalogue_of
+from core.saved_snapshots.marks import add_mark, has_mark
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,6 @@ MARKS = "saved_snapshots"
 MIN_ITEMS = 1_000  # below, encoding all of them at a start takes a moment
 PERIOD_S = 900.0  # between two of the same model version: each writes 1.5 GB for a million items
 CHANGED_SHARE = 0.02  # of the items; after fewer revisions a saved snapshot stays, however old
-NUM_MARKS = 32  # of the newest saved snapshots, of all machines that share the database
 SPARE_KEYS = 1024  # below the highest: PostgreSQL may commit an item after one with a higher key
 
 
@@ -112,7 +111,9 @@ class SavedSnapshots:
                 return False
             begin_s = time.monotonic()
             mark = secrets.token_hex(8)
-            _add_mark(store, mark)
+            with store.transaction() as tx:
+                add_mark(tx, MARKS, mark)
+                tx.commit()
             name = _name(version, catalogue.revision)
             arrays = {f"catalogue_{key}": array for key, array in arrays_of(catalogue).items()}
             arrays |= {f"model_{key}": array for key, array in model.items()}
@@ -128,7 +129,7 @@ class SavedSnapshots:
         for key, wanted in self._identity.about(version).items():
             if about[key] != wanted:
                 return f"wanted {key} {wanted}, got {about[key]}"
-        if about["mark"] not in _marks(read) or revision > read.items.revision():
+        if not has_mark(read, MARKS, about["mark"]) or revision > read.items.revision():
             return "it was not made from this state of the database"
         return None
 
@@ -149,14 +150,3 @@ def _revision(name: str, version: str) -> int:
     """The revision in a name; -1 if it is of another version."""
     own, _, revision = name.rpartition("@")
     return int(revision) if own == version and revision.isdecimal() else -1
-
-
-def _marks(read: ReadTransaction) -> list[str]:
-    return read.metadata.all().get(MARKS, "").split()
-
-
-def _add_mark(store: Store, mark: str) -> None:
-    with store.transaction() as tx:
-        tx.items.lock_revision()  # one process after the other
-        tx.metadata.save({MARKS: " ".join([*_marks(tx), mark][-NUM_MARKS:])})
-        tx.commit()

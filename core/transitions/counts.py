@@ -6,7 +6,9 @@ recomputed as time passes: counts are kept in units of one week and converted on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ from core.transitions.neighbours import NeighbourCounts, Neighbours, Pairs, join
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, Transition, TransitionChanges
 
 SMALLEST = 1e-6  # of a count in present units: the rest of one that was taken back, or twenty half-lives old
+FOLLOWERS = ("followers_items", "followers_neighbours", "followers_weights")
+PREDECESSORS = ("predecessors_items", "predecessors_neighbours", "predecessors_weights")
 MANY_PAIRS = 100_000  # of one change: more are summed before they are added
 
 
@@ -41,6 +45,7 @@ class TransitionCounts:
     def __init__(self, rules: CountRules | None = None) -> None:
         self.rules = rules or CountRules()
         self.position: dict[int, int] = {}  # of the log, up to which transitions are counted
+        self.num_rows: dict[int, int] = {}  # how many transitions of each writer's log are counted
         self.num_changes = 0  # while it is the same, so are the counts
         self._origin_week: int | None = None
         self._newest_week = 0
@@ -49,10 +54,36 @@ class TransitionCounts:
         self._decayed_events = np.zeros(0)  # by item key
         self._num_events = np.zeros(0)
 
+    @classmethod
+    def of_arrays(cls, rules: CountRules, arrays: Mapping[str, NDArray[Any]]) -> TransitionCounts:
+        """What `arrays` of other counts by the same rules returned, at the same place of the log."""
+        counts = cls(rules)
+        counts.num_rows = dict(arrays["num_rows"].tolist())
+        counts._origin_week, counts._newest_week = arrays["weeks"].tolist()
+        counts._followers, counts._predecessors = (
+            NeighbourCounts(Pairs(*(arrays[name] for name in names)), max_neighbours=rules.max_neighbours)
+            for names in (FOLLOWERS, PREDECESSORS)
+        )
+        counts._decayed_events, counts._num_events = arrays["decayed_events"], arrays["num_events"]
+        return counts
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All counts as they are kept, of at least one transition. For the thread that applies changes."""
+        return {
+            "num_rows": np.array(list(self.num_rows.items()), np.int64),
+            "weeks": np.array([self._origin_week, self._newest_week], np.int64),
+            **dict(zip(FOLLOWERS, self._followers.pairs(), strict=True)),
+            **dict(zip(PREDECESSORS, self._predecessors.pairs(), strict=True)),
+            "decayed_events": self._decayed_events,
+            "num_events": self._num_events,
+        }
+
     def apply(self, changes: TransitionChanges) -> None:
         """Count what the log added; a log that restarted is counted by a new object."""
         assert not (changes.restarted and self.position), "these counts hold transitions of the log before it restarted"
         self.position = dict(changes.position)
+        for writer_key, num_rows in changes.num_rows.items():
+            self.num_rows[writer_key] = self.num_rows.get(writer_key, 0) + num_rows
         if not len(changes.rows):
             return
         columns = [changes.rows[:, place] for place in range(len(Transition._fields))]

@@ -39,13 +39,18 @@ class Pairs(NamedTuple):
     neighbours: IntArray
     weights: FloatArray
 
+    @property
+    def packed(self) -> Pairs:
+        """The same in twelve bytes per pair."""
+        return Pairs(self.items.astype(np.int32), self.neighbours.astype(np.int32), self.weights.astype(np.float32))
+
     def take(self, which: IntArray | BoolArray) -> Pairs:
         """Some of the pairs."""
         return Pairs(self.items[which], self.neighbours[which], self.weights[which])
 
     def summed(self) -> Pairs:
         """Each pair once, sorted by (item, neighbour)."""
-        keys = (self.items << 32) | self.neighbours  # one sort of integers is faster than one of pairs
+        keys = (self.items.astype(np.int64) << 32) | self.neighbours  # one sort of integers is faster than one of pairs
         if (keys[1:] > keys[:-1]).all():
             return self
         order = np.argsort(keys)
@@ -61,7 +66,7 @@ def joined(parts: Sequence[Pairs]) -> Pairs:
     return Pairs(np.concatenate(items), np.concatenate(neighbours), np.concatenate([part.weights for part in parts]))
 
 
-NO_PAIRS = Pairs(np.empty(0, np.int64), np.empty(0, np.int32), np.empty(0, np.float32))
+NO_PAIRS = Pairs(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
 
 
 class _State(NamedTuple):
@@ -78,9 +83,10 @@ class NeighbourCounts:
     Additions are appended to their items and merged when the item is read, or when many have come.
     """
 
-    def __init__(self, *, max_neighbours: int) -> None:
+    def __init__(self, counted: Pairs = NO_PAIRS, *, max_neighbours: int) -> None:
+        """`counted`: what `pairs` of other counts returned, which may lie in a file."""
         self._max_neighbours = max_neighbours
-        self._state = _State(NO_PAIRS, {}, {})
+        self._state = _State(counted, {}, {})
         self._num_added = 0
         self._smallest = 0.0
         self._strongest: dict[int, tuple[int, Neighbours]] = {}  # with the number of additions that they include
@@ -104,6 +110,11 @@ class NeighbourCounts:
                 additions.append((neighbour, weight))
                 if len(additions) >= MAX_ADDITIONS:
                     self._merge(item)
+
+    def pairs(self) -> Pairs:
+        """All counts, each pair once, sorted. For the thread that adds."""
+        self._fold(NO_PAIRS)
+        return self._state.pairs
 
     def of(self, item_key: int) -> Neighbours:
         """The strongest neighbours of an item; none for an unknown item."""
@@ -137,14 +148,14 @@ class NeighbourCounts:
             parts.append(Pairs(columns[:, 0].astype(np.int64), columns[:, 1].astype(np.int64), columns[:, 2]))
         summed = joined(parts).summed()
         lasting = summed.take(summed.weights > self._smallest)
-        packed = Pairs(lasting.items, lasting.neighbours.astype(np.int32), lasting.weights.astype(np.float32))
-        self._state, self._strongest, self._num_added = _State(packed, {}, {}), {}, 0
+        self._state, self._strongest, self._num_added = _State(lasting.packed, {}, {}), {}, 0
 
     def _counts(self, state: _State, item_key: int) -> tuple[IntArray, FloatArray]:
         """All neighbours of an item and their counts, by ascending key."""
         known = state.merged.get(item_key)
         if known is None:
-            part = slice(*np.searchsorted(state.pairs.items, [item_key, item_key + 1]))
+            ends = np.array([item_key, item_key + 1], state.pairs.items.dtype)  # another type would copy all items
+            part = slice(*np.searchsorted(state.pairs.items, ends))
             known = state.pairs.neighbours[part], state.pairs.weights[part]
         additions = list(state.added.get(item_key, ()))
         if not additions:

@@ -8,7 +8,7 @@ the same for any order of arrival and after a rebuild. Independent of storage an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import NamedTuple
 
@@ -42,12 +42,13 @@ class TransitionChanges:
     """What was added since a position. `rows`: (n, 6) the fields of `Transition`, some of which cancel each other.
 
     `position`: where the next read continues. `restarted`: `rows` holds all transitions, because the log was
-    rewritten since; forget what was read before.
+    rewritten since; forget what was read before. `num_rows`: how many of them each writer has logged.
     """
 
     rows: IntArray
     position: Mapping[int, int]
     restarted: bool
+    num_rows: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 def appended(previous: Sequence[int], events: Iterable[tuple[int, int]]) -> list[Transition]:

@@ -7,6 +7,7 @@ of them, which keeps its key.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from struct import Struct
 
 import numpy as np
@@ -16,7 +17,7 @@ from sqlalchemy.sql.elements import CompilerElement
 from core.arrays import IntArray
 from core.transitions.transition import Transition, TransitionChanges
 from storage.dialects import Dialect
-from storage.repositories.writer_log import WriterLog
+from storage.repositories.writer_log import LogRows, WriterLog
 from storage.session import Session
 from storage.tables import transitions
 
@@ -62,8 +63,11 @@ class TransitionRepository:
 
     def since(self, position: Mapping[int, int]) -> TransitionChanges:
         """The transitions that were added after a position."""
-        rows = LOG.since(self._session, position or None)
-        return TransitionChanges(_unpacked(rows.payloads), rows.position, rows.restarted)
+        return _changes(LOG.since(self._session, position or None))
+
+    def after(self, num_rows: Mapping[int, int]) -> TransitionChanges:
+        """The transitions after so many first ones of each writer, or all of a log that holds fewer."""
+        return _changes(LOG.after(self._session, {key: PACKED.size * number for key, number in num_rows.items()}))
 
     def compact(self, writer_key: int) -> None:
         """Join the rows of a locked writer's log, except the recent ones."""
@@ -94,7 +98,8 @@ def _runs(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
         yield keys
 
 
-def _unpacked(payloads: Sequence[bytes]) -> IntArray:
-    """(n, 6) the fields of all transitions."""
-    rows = np.frombuffer(b"".join(payloads), FIELDS)
-    return np.stack([rows[name].astype(np.int64) for name in Transition._fields], axis=1)
+def _changes(read: LogRows) -> TransitionChanges:
+    num_rows = {key: sum(map(len, payloads)) // PACKED.size for key, payloads in read.payloads.items()}
+    packed = np.frombuffer(b"".join(chain.from_iterable(read.payloads.values())), FIELDS)
+    rows: IntArray = np.stack([packed[name].astype(np.int64) for name in Transition._fields], axis=1)
+    return TransitionChanges(rows, read.position, read.restarted, num_rows)

@@ -6,6 +6,7 @@ reader stands at is gone, it starts again. Independent of what the rows hold.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,12 +20,12 @@ from storage.tables import writer_offsets
 
 @dataclass(frozen=True, slots=True)
 class LogRows:
-    """The payloads after a position, oldest first, and where the next read continues.
+    """The payloads of each writer after a position, oldest first, and where the next read continues.
 
     `restarted`: these are all rows; forget what was read before.
     """
 
-    payloads: list[bytes]
+    payloads: Mapping[int, list[bytes]]
     position: Mapping[int, int]
     restarted: bool
 
@@ -44,7 +45,7 @@ class WriterLog:
         newest = {writer_key: key for writer_key, key in session.rows(self._newest) if key is not None}
         if position is None or position.keys() - newest.keys():
             return self._all_rows(session)
-        reached, payloads = dict(position), list[bytes]()
+        reached, payloads = dict(position), dict[int, list[bytes]]()
         for writer_key, newest_key in newest.items():
             read_key = position.get(writer_key, 0)
             if newest_key == read_key:
@@ -52,8 +53,29 @@ class WriterLog:
             rows = session.rows(self._since, writer_key=writer_key, key=read_key)
             if read_key and (not rows or rows[0][0] != read_key):
                 return self._all_rows(session)
-            payloads += [payload for key, payload in rows if key > read_key]
+            payloads[writer_key] = [payload for key, payload in rows if key > read_key]
             reached[writer_key] = rows[-1][0]
+        return LogRows(payloads, reached, restarted=False)
+
+    def after(self, session: Session, num_bytes: Mapping[int, int]) -> LogRows:
+        """What follows so many first bytes of each writer's log; all of one that is shorter.
+
+        For logs whose rows are joined and never deleted: whichever rows they lie in, the bytes are the same.
+        """
+        ends, reached, starts = Counter[int](), dict[int, int](), dict[int, tuple[int, int]]()
+        for writer_key, key, size in session.rows(self._sizes):
+            read, begin = num_bytes.get(writer_key, 0), ends[writer_key]
+            ends[writer_key] += size
+            if begin <= read < ends[writer_key]:
+                starts[writer_key] = key, read - begin
+            reached[writer_key] = key
+        if any(ends[writer_key] < read for writer_key, read in num_bytes.items()):
+            return self._all_rows(session)
+        payloads = dict[int, list[bytes]]()
+        for writer_key, (start_key, num_read) in starts.items():
+            rows = session.rows(self._since, writer_key=writer_key, key=start_key)
+            (_, first), *others = rows
+            payloads[writer_key] = [first[num_read:], *(payload for _, payload in others)]
         return LogRows(payloads, reached, restarted=False)
 
     def newest_old_key(self, session: Session, writer_key: int, *, num_recent: int) -> int | None:
@@ -70,8 +92,11 @@ class WriterLog:
         session.run(self._clear)
 
     def _all_rows(self, session: Session) -> LogRows:
-        rows = session.rows(self._all)
-        return LogRows([payload for _, _, payload in rows], {writer: key for writer, key, _ in rows}, restarted=True)
+        payloads, reached = defaultdict[int, list[bytes]](list), dict[int, int]()
+        for writer_key, key, payload in session.rows(self._all):
+            payloads[writer_key].append(payload)
+            reached[writer_key] = key
+        return LogRows(payloads, reached, restarted=True)
 
     def _add(self, dialect: Dialect) -> CompilerElement:
         return dialect.insert(self.table, "writer_key", "payload")
@@ -88,6 +113,10 @@ class WriterLog:
     def _all(self, dialect: Dialect) -> CompilerElement:
         columns = self.table.c
         return select(columns.writer_key, columns.key, columns.payload).order_by(columns.key)
+
+    def _sizes(self, dialect: Dialect) -> CompilerElement:
+        columns = self.table.c
+        return select(columns.writer_key, columns.key, func.length(columns.payload)).order_by(columns.key)
 
     def _newest_old(self, dialect: Dialect) -> CompilerElement:
         columns = self.table.c

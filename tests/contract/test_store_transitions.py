@@ -84,6 +84,38 @@ def test_compaction_changes_nothing_for_readers(store: Store, monkeypatch: pytes
     assert rows(late) == Counter([FIRST, SECOND, SECOND, SECOND, THIRD] if late.restarted else [SECOND] * 3 + [THIRD])
 
 
+def test_what_follows_a_number_of_rows_is_the_same_after_compaction(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(repository, "RECENT_ROWS", 1)
+    append(store, FIRST, SECOND)
+    append(store, FIRST, partition=1)
+    read = since(store)
+    assert sorted(read.num_rows.values()) == [1, 2]
+    append(store, SECOND, THIRD)
+    append(store, FIRST, compact=True)
+    append(store, THIRD, partition=2)
+    with store.read() as reading:
+        changes = reading.transitions.after(read.num_rows)
+        assert (rows(changes), changes.restarted) == (Counter([SECOND, THIRD, FIRST, THIRD]), False)
+        assert sorted(changes.num_rows.values()) == [1, 3]
+        assert not len(reading.transitions.after(since(store).num_rows).rows)
+    append(store, SECOND)
+    assert rows(since(store, changes)) == Counter([SECOND])
+
+
+def test_a_log_with_fewer_rows_than_were_read_is_read_from_its_start(store: Store) -> None:
+    append(store, FIRST, SECOND)
+    num_rows = since(store).num_rows
+    with store.transaction() as tx:
+        tx.transitions.clear()
+        tx.commit()
+    append(store, THIRD)
+    with store.read() as read:
+        changes = read.transitions.after(num_rows)
+    assert (rows(changes), changes.restarted) == (Counter([THIRD]), True)
+
+
 def test_compaction_leaves_few_rows(sqlite_database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     store = sqlite_database.store
     monkeypatch.setattr(repository, "RECENT_ROWS", 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -21,9 +22,26 @@ class MemoryTransitions(MemoryRepository):
         keys = {key for key, _, _ in self.data.transitions}
         restarted = not position or not keys.issuperset(position.values())
         read = {} if restarted else position
-        rows = [row for key, writer, rows in self.data.transitions if key > read.get(writer, 0) for row in rows]
-        reached = {**read, **{writer: key for key, writer, _ in self.data.transitions}}
-        return TransitionChanges(np.array(rows, np.int64).reshape(-1, len(Transition._fields)), reached, restarted)
+        new = [
+            (writer, row) for key, writer, rows in self.data.transitions if key > read.get(writer, 0) for row in rows
+        ]
+        return self._changes(new, restarted)
+
+    def after(self, num_rows: Mapping[int, int]) -> TransitionChanges:
+        logged = [(writer, row) for _, writer, rows in self.data.transitions for row in rows]
+        places, ends = list[int](), Counter[int]()  # places: of each row in its writer's log
+        for writer, _ in logged:
+            places.append(ends[writer])
+            ends[writer] += 1
+        restarted = any(ends[writer] < number for writer, number in num_rows.items())
+        read = {} if restarted else num_rows
+        new = [row for place, row in zip(places, logged, strict=True) if place >= read.get(row[0], 0)]
+        return self._changes(new, restarted)
+
+    def _changes(self, new: Sequence[tuple[int, Transition]], restarted: bool) -> TransitionChanges:
+        rows = np.array([row for _, row in new], np.int64).reshape(-1, len(Transition._fields))
+        reached = {writer: key for key, writer, _ in self.data.transitions}
+        return TransitionChanges(rows, reached, restarted, Counter(writer for writer, _ in new))
 
     def compact(self, writer_key: int) -> None:
         assert writer_key in {writer.key for writer in self.data.writers.values()}

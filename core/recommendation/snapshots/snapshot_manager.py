@@ -26,6 +26,7 @@ from core.recommendation.snapshots.item_values import ItemValuesKeeper
 from core.recommendation.snapshots.popularity_rows import by_row, extended_popularity
 from core.recommendation.snapshots.snapshot import ServingSnapshot
 from core.records.stored import ModelRecord
+from core.saved_snapshots.saved_counts import SavedCounts
 from core.saved_snapshots.saved_snapshots import SPARE_KEYS, SavedSnapshots
 from core.transitions.counts import CountRules, TransitionCounts
 
@@ -45,9 +46,12 @@ class SnapshotManager:
         include_uncatalogued: bool = False,
         count_rules: CountRules | None = None,
         saved: SavedSnapshots | None = None,
+        saved_counts: SavedCounts | None = None,
         arm_versions: Callable[[], Collection[str]] = tuple,
     ) -> None:
-        """`count_rules`: how transitions count; None in a process that does not recommend. `saved`: snapshots on disk.
+        """`count_rules`: how transitions count; None in a process that does not recommend.
+
+        `saved`, `saved_counts`: snapshots and transition counts on disk.
 
         `arm_versions`: the model versions to load for arms of experiments.
         """
@@ -55,6 +59,7 @@ class SnapshotManager:
         self._binder = ModelBinder(store, build, load, shape)
         self._values = ItemValuesKeeper()
         self._saved = saved
+        self._saved_counts = saved_counts
         self._arm_versions = arm_versions
         self._arms = ArmModels(lambda: ModelBinder(store, build, load, shape))
         self._arm_records: Collection[ModelRecord] = ()
@@ -178,13 +183,15 @@ class SnapshotManager:
         """Count new transitions, True if the counts changed; a log that was restarted is counted into new counts."""
         if self._count_rules is None:
             return False
-        changes = read.transitions.since(self._counts.position if self._counts else {})
-        counts = self._counts
+        counts, is_new = self._counts, self._counts is None
+        if counts is None and self._saved_counts:
+            counts = self._saved_counts.load(read)
+        changes = read.transitions.since(counts.position if counts else {})
         if counts is None or changes.restarted:
             counts = TransitionCounts(self._count_rules)
         counts.apply(changes)
         self._counts = counts
-        return len(changes.rows) > 0 or changes.restarted
+        return is_new or len(changes.rows) > 0 or changes.restarted
 
     def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> BoundModel | None:
         """Load and bind a new champion; None if there is none or it is damaged (the previous model serves on)."""
@@ -214,7 +221,16 @@ class SnapshotManager:
         return ServingSnapshot(catalogue, by_row(catalogue, NO_ROWS, np.empty(0)), model)
 
     def save_if_due(self) -> bool:
-        """Save the current snapshot to disk if the saved one is far behind; True if it was saved. Takes seconds."""
+        """Save the snapshot or the counts to disk if what is saved is far behind; True if it was. Takes seconds."""
+        counts = self._counts
+        has_saved_counts = (
+            self._saved_counts is not None
+            and counts is not None
+            and self._saved_counts.save_if_due(self._store, sum(counts.num_rows.values()))
+        )
+        return self._save_snapshot_if_due() or has_saved_counts
+
+    def _save_snapshot_if_due(self) -> bool:
         snapshot = self._snapshot
         if self._saved is None or snapshot is None or snapshot.model is None or not snapshot.model.is_settled:
             return False
