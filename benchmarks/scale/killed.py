@@ -26,6 +26,7 @@ from benchmarks.data_copies import served_copy
 from benchmarks.report import percentiles, publish
 from benchmarks.scale.processes import family
 from benchmarks.serving import ids_of
+from tidewise.processes.supervisor import SETTLED_S
 
 PAUSE_S = 2.0  # after the killed process is back
 TIMEOUT_S = 10.0
@@ -105,7 +106,7 @@ def main() -> None:
             thread.start()
         back_s = []
         for _ in range(options.kills):
-            time.sleep(PAUSE_S)
+            time.sleep(PAUSE_S + SETTLED_S / options.processes)  # else the next start of a process is put off
             killed, killed_s = listeners(pid, port)[0], time.perf_counter()
             os.kill(killed, signal.SIGKILL)
             while killed in (listening := listeners(pid, port)) or len(listening) < options.processes:

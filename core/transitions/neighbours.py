@@ -5,12 +5,14 @@ Independent of what a count means and of how it decays: counts are sums of given
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from core.arrays import BoolArray, FloatArray, IntArray, best_places, look_up
+from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, best_places, look_up
 
 MAX_KEPT = 10_000  # items whose strongest neighbours are kept until they change
 MAX_ADDITIONS = 64  # of an item, until they are merged
@@ -33,11 +35,11 @@ class Neighbours(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """(m,) weights of pairs of item keys: the item, and its neighbour."""
+    """(m,) weights of pairs of item keys: the item, and its neighbour; weights of either precision."""
 
     items: IntArray
     neighbours: IntArray
-    weights: FloatArray
+    weights: NDArray[Any]
 
     @property
     def packed(self) -> Pairs:
@@ -69,12 +71,34 @@ def joined(parts: Sequence[Pairs]) -> Pairs:
 NO_PAIRS = Pairs(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
 
 
+class _Additions:
+    """Weights that were added to the neighbours of one item, in 16 bytes each."""
+
+    __slots__ = ("_neighbours", "_weights")
+
+    def __init__(self) -> None:
+        self._neighbours, self._weights = array("q"), array("d")
+
+    def __len__(self) -> int:
+        return len(self._weights)
+
+    def append(self, neighbour: int, weight: float) -> None:
+        """Add one; a reader sees both or neither."""
+        self._neighbours.append(neighbour)
+        self._weights.append(weight)
+
+    def columns(self) -> tuple[IntArray, DoubleArray]:
+        """Copies, which the thread that adds cannot disturb: neighbours and their weights, in order."""
+        weights = np.frombuffer(self._weights.tobytes(), np.float64)
+        return np.frombuffer(self._neighbours.tobytes(), np.int64)[: len(weights)], weights
+
+
 class _State(NamedTuple):
     """What is counted: sorted pairs, items merged since, and the weights that were added to items since that."""
 
     pairs: Pairs
     merged: dict[int, tuple[IntArray, FloatArray]]
-    added: dict[int, list[tuple[int, float]]]
+    added: dict[int, _Additions]
 
 
 class NeighbourCounts:
@@ -104,12 +128,11 @@ class NeighbourCounts:
         ):
             additions = added.get(item)
             if additions is None:
-                added[item] = [(neighbour, weight)]
+                additions = added[item] = _Additions()
                 self._strongest.pop(item, None)
-            else:
-                additions.append((neighbour, weight))
-                if len(additions) >= MAX_ADDITIONS:
-                    self._merge(item)
+            additions.append(neighbour, weight)
+            if len(additions) >= MAX_ADDITIONS:
+                self._merge(item)
 
     def pairs(self) -> Pairs:
         """All counts, each pair once, sorted. For the thread that adds."""
@@ -142,10 +165,7 @@ class NeighbourCounts:
         changed = np.fromiter(merged, np.int64, len(merged))
         parts = [pairs.take(~np.isin(pairs.items, changed)), more]
         parts += [Pairs(np.full(len(keys), item), keys, counts) for item, (keys, counts) in merged.items()]
-        triples = [(item, *addition) for item, additions in added.items() for addition in additions]
-        if triples:
-            columns = np.array(triples)
-            parts.append(Pairs(columns[:, 0].astype(np.int64), columns[:, 1].astype(np.int64), columns[:, 2]))
+        parts += [Pairs(np.full(len(additions), item), *additions.columns()) for item, additions in added.items()]
         summed = joined(parts).summed()
         lasting = summed.take(summed.weights > self._smallest)
         self._state, self._strongest, self._num_added = _State(lasting.packed, {}, {}), {}, 0
@@ -157,10 +177,10 @@ class NeighbourCounts:
             ends = np.array([item_key, item_key + 1], state.pairs.items.dtype)  # another type would copy all items
             part = slice(*np.searchsorted(state.pairs.items, ends))
             known = state.pairs.neighbours[part], state.pairs.weights[part]
-        additions = list(state.added.get(item_key, ()))
-        if not additions:
+        additions = state.added.get(item_key)
+        if additions is None:
             return known
-        keys, counts = _with_additions(*known, additions)
+        keys, counts = _with_additions(*known, *additions.columns())
         lasting = counts > self._smallest
         return keys[lasting], counts[lasting]
 
@@ -173,11 +193,10 @@ class NeighbourCounts:
 
 
 def _with_additions(
-    keys: IntArray, counts: FloatArray, additions: Sequence[tuple[int, float]]
+    keys: IntArray, counts: FloatArray, added_keys: IntArray, weights: DoubleArray
 ) -> tuple[IntArray, FloatArray]:
     """Counts by ascending key with some weights added, which are few beside the keys."""
-    added_keys, weights = zip(*additions, strict=True)
-    distinct, inverse = np.unique(np.array(added_keys, np.int64), return_inverse=True)
+    distinct, inverse = np.unique(added_keys, return_inverse=True)
     places, is_known = look_up(keys, distinct)
     new = distinct[~is_known]
     if len(new):
