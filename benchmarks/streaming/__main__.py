@@ -3,8 +3,9 @@
     python -m benchmarks.streaming            starts both servers (needs Java 17, Maven once, PostgreSQL's programs)
     python -m benchmarks.streaming --only single grouped --log ml-1m.inter.tsv.gz --columns user_id,movie_id,timestamp
 
-Each part drains a filled topic: by a worker that applies nothing (the limit of Faust), then by `tidewise worker` with
-one event per message, then with grouped messages. Events are uniform over the users, the worst case: few events of a
+Each part drains a filled topic: by a worker that applies nothing (the limit of Faust), by a program that inserts events
+and does nothing else (`benchmarks.streaming.floor`), then by `tidewise worker` with one event per message, then with
+grouped messages. Events are uniform over the users, the worst case: few events of a
 transaction share a window. `--log` adds the same with the first events of a real log. The last part measures the time
 from sending an event to the changed answer of the API, during steady traffic (`benchmarks.streaming.freshness`).
 """
@@ -31,6 +32,7 @@ from rich.console import Console
 
 from benchmarks.exactness import EventFile
 from benchmarks.report import publish
+from benchmarks.streaming.floor import INSERTS
 from benchmarks.streaming.freshness import freshness
 from benchmarks.streaming.servers import Servers, kafka_of, servers
 from core.clock import DAY_MS
@@ -47,7 +49,8 @@ VECTORS_EVERY_S = 0.25
 TIMEOUT_S = 300.0
 START_MS = 1_780_000_000_000
 GROUP = 50
-PARTS = ("ceiling", "single", "grouped", "freshness")
+FLOOR_RECORDS = (20, 200, 2000)  # the last as `WorkerSettings.max_events`
+PARTS = ("ceiling", "floor", "single", "grouped", "freshness")
 OPTIONAL_PART = "monitor"
 ROUNDS = 3
 
@@ -90,8 +93,25 @@ def drain_ceiling(at: Servers, folder: Path, num_events: int, items: list[str]) 
     events = uniform_events(num_events, num_users=100_000, items=items, seed=1)
     kafka = fill(at, folder, "ceiling", events, group=1)
     command = [sys.executable, "-m", "benchmarks.streaming.noop_worker", kafka.servers[0], kafka.topic, str(num_events)]
-    finished = subprocess.run(command, check=True, capture_output=True, text=True)
-    return {"messages/s": round(float(finished.stdout.split()[-1]))}
+    return {"messages/s": _printed_rate(command)}
+
+
+def drain_floor(at: Servers, folder: Path, num_events: int, items: list[str]) -> dict[str, object]:
+    """Events per second inserted by a program that does nothing else, by COPY and from arrays."""
+    events = uniform_events(num_events, num_users=100_000, items=items, seed=4)
+    figures: dict[str, object] = {}
+    for max_records in FLOOR_RECORDS:
+        for how in INSERTS:
+            kafka = fill(at, folder, f"floor-{how}-{max_records}", events, group=1)
+            options = [kafka.servers[0], kafka.topic, str(num_events), at.postgres, how, str(max_records)]
+            rate = _printed_rate([sys.executable, "-m", "benchmarks.streaming.floor", *options])
+            figures[f"{how}, at most {max_records} events in a transaction"] = rate
+    return figures
+
+
+def _printed_rate(command: list[str]) -> int:
+    finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return round(float(finished.stdout.split()[-1]))
 
 
 def compare_monitoring(
@@ -202,6 +222,8 @@ def measure(at: Servers, folder: Path, options: argparse.Namespace) -> dict[str,
     figures: dict[str, object] = {}
     if "ceiling" in parts:
         figures["Faust with nothing to do"] = drain_ceiling(at, folder, options.events, items)
+    if "floor" in parts:
+        figures["inserted and nothing else, events/s"] = drain_floor(at, folder, options.events, items)
     if "single" in parts:
         events = uniform_events(options.events, num_users=options.users, items=items, seed=1)
         figures["one event per message"] = drain(at, folder, "single", events, group=1)
