@@ -126,8 +126,11 @@ class Attributor:
 
 
 def remove_outcomes(tx: Transaction, writer_key: int, rows: Sequence[EventRow]) -> None:
-    """Take back the outcomes of events that are about to be deleted, of locked users."""
-    gone = tx.outcomes.of_events(sorted(row.event_key for row in rows))
+    """Take back the outcomes of events that are about to be deleted, of locked users, and forget deferred ones."""
+    removed = sorted(row.event_key for row in rows)
+    if removed:
+        tx.outcomes.delete_deferred(removed)
+    gone = tx.outcomes.of_events(removed)
     if not gone:
         return
     answer_keys = sorted({outcome.answer_key for outcome in gone})

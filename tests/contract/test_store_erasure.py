@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from core.access.sessions import PREFIX, open_session
 from core.ports.store import Store
+from core.records.api_keys import Scope
 from core.records.stored import DeadLetter, EventRow
 
 
@@ -134,3 +136,12 @@ def test_a_second_erasure_never_lowers_the_erasure_time(store: Store) -> None:
     erase(store, "ann", now_ms=5000)
     with store.read() as read:
         assert read.users.erasure_times(["ann"]) == {"ann": 9000}
+
+
+def test_erasure_keeps_the_session_of_a_person_with_the_same_name(store: Store) -> None:
+    """Who signs in to the dashboard works for the shop."""
+    open_session(store, "ann", Scope.READ, now_ms=1000, expires_ms=9000)
+    visit(store, "ann", seq=1)
+    erase(store, "ann", now_ms=5000)
+    with store.read() as read:
+        assert [key.name for key in read.keys.all()] == [f"{PREFIX}ann"]

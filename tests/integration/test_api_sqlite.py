@@ -66,15 +66,6 @@ def test_queries_are_answered_while_another_process_holds_the_write_lock(api: Ap
         assert api.run(scenario(connection)) == (200, True, 1)
 
 
-def test_everything_about_an_erased_user_is_gone_from_disk(api: Api, path: Path) -> None:
-    api.post("/v1/interactions", json={"user_id": "somebody-in-particular", "item_id": "a"})
-    api.delete("/v1/users/somebody-in-particular")
-    assert select(path, "SELECT count(*) FROM interactions") == [(0,)]
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        assert not any("somebody-in-particular" in line for line in connection.iterdump())
-
-
 def test_ready_says_so_when_the_database_cannot_be_written(
     api: Api, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
