@@ -82,8 +82,8 @@ class Child:
 
     def _start(self) -> None:
         self._num_starts += 1
-        environment = None if self.checkout is None else environment_of(self.checkout)
-        self._process = self._stack.enter_context(running(self._arguments, log=self.log_path, environment=environment))
+        variables = None if self.checkout is None else environment_of(self.checkout)
+        self._process = self._stack.enter_context(running(self._arguments, log=self.log_path, variables=variables))
         self._should_run = True
 
     def kill(self) -> None:

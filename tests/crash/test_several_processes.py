@@ -14,7 +14,7 @@ import httpx
 import pytest
 from oracle import Snapshot, assert_consistent, event_key
 from services.small_shop import WINDOW_SIZE, WINDOW_STEP
-from services.up_process import UpProcess, up
+from services.up_process import UpProcess, children_of, command_line, up
 
 TIME_MS = 1_710_000_000_000
 RETRY_S = 0.02
@@ -63,14 +63,6 @@ def children(server: UpProcess) -> list[int]:
     """The supervised processes: the fork server of the supervisor has forked them."""
     fork_server = next(pid for pid in children_of(server.pid) if b"forkserver" in command_line(pid))
     return children_of(fork_server)
-
-
-def children_of(pid: int) -> list[int]:
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-
-
-def command_line(pid: int) -> bytes:
-    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def requests_counted(url: str) -> int:

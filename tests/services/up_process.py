@@ -103,6 +103,16 @@ def up(folder: Path, *, options: Sequence[str] = ()) -> Iterator[tuple[UpProcess
             process.kill()
 
 
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    threads = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for thread in threads for child in thread.read_text().split()]
+
+
+def command_line(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
 def quiet_environment() -> dict[str, str]:
     """The environment without settings of ours, and with unbuffered output."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TIDEWISE_")}

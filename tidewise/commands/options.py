@@ -6,6 +6,7 @@ Every setting can be given by `--set NAME=VALUE`; the most frequent ones have fl
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,6 +52,7 @@ Kafka = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
 
 MAX_WIDTH = 1_000  # characters
+OVERRIDES = "_TIDEWISE_OVERRIDES"  # the environment variable with the flags of the process that started this one
 
 
 class PrintableConsole(Console):
@@ -73,8 +75,10 @@ def print_whole(table: Table) -> None:
 
 
 def overrides_of(data: Path | None, assignments: Sequence[str] | None, **flags: object) -> dict[str, object]:
-    """Settings by dotted name from `--data`, `--set` and other flags (None: absent)."""
-    values: dict[str, object] = {"data.folder": str(data) if data else None}
+    """Settings by dotted name from `--data`, `--set` and other flags (None: absent), else from those of the parent."""
+    values: dict[str, object] = json.loads(os.environ.get(OVERRIDES, "{}"))
+    if data:
+        values["data.folder"] = str(data)
     for assignment in assignments or []:
         name, sign, value = assignment.partition("=")
         if not sign or "." not in name:
@@ -82,7 +86,7 @@ def overrides_of(data: Path | None, assignments: Sequence[str] | None, **flags: 
             raise InvalidSettings(msg)
         values[name.strip()] = value
     values.update({name.replace("__", "."): value for name, value in flags.items() if value is not None})
-    return {name: value for name, value in values.items() if value is not None}
+    return values
 
 
 def settings_of(data: Path | None, config: Path | None, assignments: Sequence[str] | None, **flags: object) -> Settings:
@@ -90,14 +94,17 @@ def settings_of(data: Path | None, config: Path | None, assignments: Sequence[st
     return load_settings(config=config, overrides=overrides_of(data, assignments, **flags))
 
 
-def as_arguments(overrides: Mapping[str, object], config: Path | None) -> list[str]:
-    """The options that pass the same settings to a child process."""
-    arguments = ["--config", str(config)] if config else []
-    for name, value in overrides.items():
-        if name.startswith("server."):
-            continue  # a child serves no requests, and API keys must not appear on a command line
-        arguments += ["--set", f"{name}={value}"]
-    return arguments
+def as_arguments(config: Path | None) -> list[str]:
+    """The options that, with `as_variables`, give a child process the same settings."""
+    return ["--config", str(config)] if config else []
+
+
+def as_variables(overrides: Mapping[str, object]) -> dict[str, str]:
+    """The environment that does; every account of the machine can read a command line.
+
+    One variable with all flags: `TIDEWISE_` variables are weaker than those with `_FILE`, and know no upper case.
+    """
+    return {OVERRIDES: json.dumps(overrides)}
 
 
 def print_json(document: object) -> None:

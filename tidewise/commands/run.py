@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tidewise.commands.options import Config, Data, Kafka, Set, as_arguments, notes, overrides_of, screen
+from tidewise.commands.options import Config, Data, Kafka, Set, as_arguments, as_variables, notes, overrides_of, screen
 from tidewise.settings.schema import load_settings
 
 Host = Annotated[str | None, typer.Option(help="Address to listen on (default: 127.0.0.1).", show_default=False)]
@@ -57,8 +57,8 @@ def up(
     settings = load_settings(config=config, overrides=overrides)
     run_up(
         settings,
-        arguments=as_arguments(overrides, config),
-        variables={},
+        arguments=as_arguments(config),
+        variables=as_variables(overrides),
         on_bound=partial(_say_ready, settings.server.scheme),
         train=train,
     )
@@ -125,7 +125,9 @@ def demo(
 
     overrides = {**DEMO_SETTINGS, **overrides_of(data, set_, kafka__bootstrap_servers=kafka)}
     settings = load_settings(config=config, overrides=overrides)
-    options = DemoOptions(as_arguments(overrides, config), port=port, exit_after_tour=exit_, num_users=users)
+    options = DemoOptions(
+        as_arguments(config), as_variables(overrides), port=port, exit_after_tour=exit_, num_users=users
+    )
     if settings.kafka.bootstrap_servers:
         from tidewise.demo.demo_kafka import run_kafka_demo  # needs the kafka extra
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -39,13 +39,14 @@ BATCH = 5000
 
 @dataclass(frozen=True, slots=True)
 class DemoOptions:
-    """Options of the demo. `arguments`: options that give a child process the same settings.
+    """Options of the demo. `arguments`, `variables`: options and environment that give a child the same settings.
 
     `port`: None takes 8080, or a free one if that is taken. `exit_after_tour`: do not wait for Ctrl-C. `num_users`: of
     the simulated shop.
     """
 
     arguments: Sequence[str]
+    variables: Mapping[str, str]
     port: int | None = None
     exit_after_tour: bool = False
     num_users: int = NUM_USERS
@@ -59,7 +60,7 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
     url, log = f"http://127.0.0.1:{port}", settings.data.folder / "up.log"
     arguments = ["up", *options.arguments, "--port", str(port), "--processes", "1"]  # enough for a small shop
     with ExitStack() as stack:
-        server = stack.enter_context(running(arguments, log=log))
+        server = stack.enter_context(running(arguments, log=log, variables=options.variables))
         season_days = SEASON_DAYS if is_new else LIVE_DAYS
         shop = make_shop(season_days=season_days, num_users=options.num_users)  # while the server starts
         wait_ready(server, url, log=log)

@@ -36,8 +36,11 @@ def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console
     url, folder = f"http://127.0.0.1:{port}", settings.data.folder
     with ExitStack() as stack:
         worker_log, api_log = folder / "worker.log", folder / "serve.log"
-        worker = stack.enter_context(running(["worker", *options.arguments], log=worker_log))
-        api = stack.enter_context(running(["serve", *options.arguments, "--port", str(port)], log=api_log))
+        commands = ["worker", *options.arguments], ["serve", *options.arguments, "--port", str(port)]
+        worker, api = (
+            stack.enter_context(running(command, log=log, variables=options.variables))
+            for command, log in zip(commands, (worker_log, api_log), strict=True)
+        )
         shop = make_shop(num_users=options.num_users)
         wait_ready(api, url, log=api_log)
         client = stack.enter_context(Client(url, api_key=settings.api_key()))

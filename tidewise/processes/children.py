@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import time
@@ -26,14 +27,15 @@ class ProcessError(TidewiseError):
 
 @contextmanager
 def running(
-    arguments: Sequence[str], *, log: Path, grace_s: float = 15.0, environment: Mapping[str, str] | None = None
+    arguments: Sequence[str], *, log: Path, grace_s: float = 15.0, variables: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `tidewise ARGUMENTS` with its output in `log`; terminated, after `grace_s` killed, at the block's end.
 
-    `environment`: instead of that of this process.
+    `variables`: added to the environment of this process.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
+        environment = {**os.environ, **(variables or {})}
         child = subprocess.Popen(  # noqa: S603 - ours
             own_command(*arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
         )

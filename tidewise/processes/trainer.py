@@ -6,7 +6,7 @@ Trainings run in a child process, which holds the trainer's lease, so that their
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -31,13 +31,16 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def run_trainer(settings: Settings, *, arguments: Sequence[str]) -> None:
-    """Start trainings when they are due, until SIGINT or SIGTERM; to be called in the main thread."""
+def run_trainer(settings: Settings, *, arguments: Sequence[str], variables: Mapping[str, str]) -> None:
+    """Start trainings when they are due, until SIGINT or SIGTERM; to be called in the main thread.
+
+    `arguments`, `variables`: options and environment that give a child process the same settings.
+    """
     ended = shutdown_requested()
     use_log_format(settings.log.format)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
-        scheduler = start_learning(stack, system, arguments=arguments, variables={})
+        scheduler = start_learning(stack, system, arguments=arguments, variables=variables)
         metrics = TrainerMetrics(scheduler)
         stack.enter_context(exposed(metrics.registry, settings.metrics))
         logger.info("waiting until a training is due")

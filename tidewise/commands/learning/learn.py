@@ -21,6 +21,7 @@ from tidewise.commands.options import (
     Json,
     Set,
     as_arguments,
+    as_variables,
     notes,
     overrides_of,
     print_json,
@@ -117,7 +118,7 @@ def learn(
     if now or retrain:
         request_job(settings, kind="retrain" if retrain else "fine-tune")
     if not once and not now and not retrain:
-        run_trainer(settings, arguments=as_arguments(overrides, config))
+        run_trainer(settings, arguments=as_arguments(config), variables=as_variables(overrides))
         return
     if as_child:
         use_log_format(settings.log.format)
