@@ -3,9 +3,9 @@ ARG PYTHON=python:3.12.12-slim-trixie
 FROM $PYTHON AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /src
-COPY constraints.txt deploy/requirements.txt ./
+COPY constraints.txt deploy/requirements.txt deploy/uv.txt ./
 RUN python -m venv /opt/tidewise \
- && /opt/tidewise/bin/pip install --no-cache-dir "$(grep '^uv==' constraints.txt)"
+ && /opt/tidewise/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement uv.txt
 ENV UV_NO_CACHE=1
 # torch alone, in its build for CPUs: nothing else may come from its index. The rest only as the file with their hashes says.
 RUN /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --no-deps --compile-bytecode \

@@ -121,7 +121,7 @@ image-test: $(VENV)/.installed-dev ## run the steps of the Dockerfile in an empt
 	$(BIN)/python scripts/image_test.py $(if $(TORCH_INDEX),--torch-index $(TORCH_INDEX)) $(ARGS)
 
 .PHONY: lock
-lock: $(UV) ## write deploy/requirements.txt, the versions and hashes of the image's packages
+lock: $(UV) ## write deploy/requirements.txt and deploy/uv.txt, the versions and hashes of the image's packages
 	$(PYTHON) scripts/lock.py
 
 .PHONY: sbom

@@ -48,6 +48,7 @@ OTHER_FOLDERS = {
             "kubernetes/": "Manifests for kustomize: a base, components and an example of an overlay.",
             "prometheus.yml": "What Prometheus scrapes.",
             "requirements.txt": "The packages of the image, by version and hash; `make lock` writes it.",
+            "uv.txt": "What installs the packages of the image, by version and hash; `make lock` writes it.",
         },
     ),
     "tests/": (

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 STEPS = read_steps((ROOT / "Dockerfile").read_text("utf-8"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 REQUIREMENTS = (ROOT / "deploy" / "requirements.txt").read_text("utf-8")
+INSTALLER = (ROOT / "deploy" / "uv.txt").read_text("utf-8")
 PINNED = re.compile(r"^([\w.-]+==\S+(?: ; [^\\\n]+?)?)(?: \\)?$", re.M)
 COPIED = [
     source
@@ -52,7 +53,11 @@ def test_every_package_of_the_project_is_copied() -> None:
 
 def test_the_secrets_are_not_part_of_the_build_context() -> None:
     lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
-    assert [line for line in lines if "deploy" in line] == ["deploy/*", "!deploy/requirements.txt"]
+    assert [line for line in lines if "deploy" in line] == [
+        "deploy/*",
+        "!deploy/requirements.txt",
+        "!deploy/uv.txt",
+    ]
 
 
 def test_the_base_image_has_an_exact_version() -> None:
@@ -76,18 +81,20 @@ def test_every_dependency_of_the_image_is_pinned() -> None:
 def test_the_image_has_the_versions_of_the_constraints() -> None:
     constraints = {package.split(" ;")[0] for package in pinned((ROOT / "constraints.txt").read_text("utf-8"))}
     assert {package.split(" ;")[0] for package in pinned(REQUIREMENTS)} <= constraints
+    assert pinned(INSTALLER) <= constraints
 
 
-def test_every_pinned_package_has_hashes_and_no_address() -> None:
-    packages = [part for part in re.split(r"^(?=[^\s#])", REQUIREMENTS, flags=re.M) if not part.startswith("#")]
-    assert len(packages) == len(pinned(REQUIREMENTS))
+@pytest.mark.parametrize("text", [REQUIREMENTS, INSTALLER])
+def test_every_pinned_package_has_hashes_and_no_address(text: str) -> None:
+    packages = [part for part in re.split(r"^(?=[^\s#])", text, flags=re.M) if not part.startswith("#")]
+    assert len(packages) == len(pinned(text)) > 0
     assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", package) for package in packages)
-    assert "://" not in REQUIREMENTS
+    assert "://" not in text
 
 
 def test_nothing_is_installed_without_hashes_but_torch_and_the_project() -> None:
     installs = [
-        part for step in STEPS if step.instruction == "RUN" for part in step.text.split("&&") if "uv pip" in part
+        part for step in STEPS if step.instruction == "RUN" for part in step.text.split("&&") if "pip install" in part
     ]
     assert all("--no-deps" in install for install in installs)
     unhashed = [install for install in installs if "--require-hashes" not in install]
