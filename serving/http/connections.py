@@ -206,6 +206,7 @@ class Connection(HttpToolsProtocol):
             body = orjson.dumps(error_body(code, message))
             headers = {**ALWAYS, "Content-Type": "application/json", "Content-Length": f"{len(body)}"}
             lines = [f"{name}: {value}\r\n".encode() for name, value in {**headers, "Connection": "close"}.items()]
+            lines += [b"%b: %b\r\n" % header for header in self.server_state.default_headers]
             self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
         self.transport.close()
 

@@ -39,6 +39,8 @@ class Tls:
             raise InvalidSettings(msg) from error
 
 
+# Of every answer by HTTPS: for a year browsers use HTTPS alone for the host name.
+HTTPS_ALONE = ("Strict-Transport-Security", "max-age=31536000")
 CHECK_PERIOD_S = 1.5  # at most, between two checks of all connections, unless the process was suspended
 
 OnBound = Callable[[str, int], None]  # (host, port), once the server answers
@@ -82,6 +84,7 @@ class Server(uvicorn.Server):
                 log_config=None,  # logging is configured by the program
                 access_log=access_log,
                 server_header=False,
+                headers=[HTTPS_ALONE] if tls else [],
                 proxy_headers=False,  # nothing depends on a client's address
                 timeout_graceful_shutdown=grace_s,
                 timeout_keep_alive=30,

@@ -177,6 +177,23 @@ def test_with_a_certificate_the_api_speaks_https_alone(tmp_path: Path) -> None:
             httpx.get(f"http://127.0.0.1:{at.port}/health")
 
 
+def test_every_https_answer_and_no_other_demands_https(tmp_path: Path) -> None:
+    pems = certificates(tmp_path)
+    trusting = ssl.create_default_context(cafile=str(pems.authority))
+    requests = [("GET", "/health", ""), ("GET", "/nowhere", ""), ("POST", "/health", ""), ("GET", "/", 70_000 * "x")]
+    statuses = [200, 404, 405, 431]
+
+    def demands(url: str) -> list[tuple[int, str | None]]:
+        with httpx.Client(base_url=url, verify=trusting) as client:
+            answers = [client.request(method, path, headers={"X-Text": text}) for method, path, text in requests]
+        return [(answer.status_code, answer.headers.get("strict-transport-security")) for answer in answers]
+
+    with running(Shop().services, tls=Tls(pems.broker)) as at:
+        assert demands(f"https://127.0.0.1:{at.port}") == [(status, "max-age=31536000") for status in statuses]
+    with running(Shop().services) as at:
+        assert demands(at.url) == [(status, None) for status in statuses]
+
+
 def test_a_certificate_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path) -> None:
     (tmp_path / "no.pem").write_text("no certificate")
     for name in ("no.pem", "missing.pem"):
