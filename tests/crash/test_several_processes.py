@@ -14,7 +14,7 @@ import httpx
 import pytest
 from oracle import Snapshot, assert_consistent, event_key
 from services.small_shop import WINDOW_SIZE, WINDOW_STEP
-from services.up_process import UpProcess, children_of, command_line, up
+from services.up_process import up
 
 TIME_MS = 1_710_000_000_000
 RETRY_S = 0.02
@@ -59,12 +59,6 @@ class Client:
             return response.raise_for_status()
 
 
-def children(server: UpProcess) -> list[int]:
-    """The supervised processes: the fork server of the supervisor has forked them."""
-    fork_server = next(pid for pid in children_of(server.pid) if b"forkserver" in command_line(pid))
-    return children_of(fork_server)
-
-
 def requests_counted(url: str) -> int:
     text = httpx.get(f"{url}/metrics").text
     counted = re.findall(r'tidewise_http_requests_total\{[^}]*route="/health"[^}]*\} (\S+)', text)
@@ -74,7 +68,7 @@ def requests_counted(url: str) -> int:
 @pytest.mark.timeout(300)
 def test_clients_go_on_while_an_api_and_the_monitor_are_killed(shop: Path) -> None:
     with up(shop, options=["--processes", "2"]) as (server, url):
-        first = children(server)
+        first = server.supervised()
         assert len(first) == 3  # two APIs and the monitor
         for number in range(8):  # over new connections, which the kernel spreads
             httpx.get(f"{url}/health").raise_for_status()
@@ -84,7 +78,7 @@ def test_clients_go_on_while_an_api_and_the_monitor_are_killed(shop: Path) -> No
                 num_before = len(client.acknowledged)
                 server.until(lambda num_before=num_before: len(client.acknowledged) > num_before + 5)
                 os.kill(pid, signal.SIGKILL)
-                server.until(lambda pid=pid: len(children(server)) == 3 and pid not in children(server))
+                server.until(lambda pid=pid: len(server.supervised()) == 3 and pid not in server.supervised())
             server.until(lambda: server.log.count("it is started again") == 2)
             num_before = len(client.acknowledged)
             server.until(lambda: len(client.acknowledged) > num_before + 20)

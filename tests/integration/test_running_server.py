@@ -1,22 +1,28 @@
-"""`tidewise up` as an operator starts it, with secrets on its command line: what its processes show of them."""
+"""`tidewise up` as an operator starts it: what its processes tell of its secrets, and keys that are made beside it."""
 
 from __future__ import annotations
 
 import os
+import re
+import resource
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
+import httpx
 import pytest
 from services.forked_process import RealPopen
 from services.up_process import UpProcess, children_of, command_line, up
+from typer.testing import CliRunner
 
 from core.clock import WallClock
 from core.learn.triggers import request_training
 from core.ports.store import Store
 from storage import open_store
+from tidewise.cli import app
 from tidewise.training.learning import TRAINER
 
 MARK = "secret-of-a-test"  # in every secret
@@ -28,7 +34,14 @@ class RunningServer:
 
     process: UpProcess
     url: str
+    folder: Path
+    database: str
     store: Store
+
+    def statuses(self, key: str) -> set[int]:
+        """How requests with a key are answered, over new connections, which the kernel spreads over the APIs."""
+        headers = {"X-API-Key": key}
+        return {httpx.get(f"{self.url}/v1/status", headers=headers).status_code for _ in range(8)}
 
     def processes(self) -> list[int]:
         """The server and all that it and those have started, itself first."""
@@ -39,9 +52,9 @@ class RunningServer:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    folder = tmp_path_factory.mktemp("server")
-    url = f"sqlite:///{folder}/{MARK}.db"
+def server(tmp_path_factory: pytest.TempPathFactory, _memory_images: None) -> Iterator[RunningServer]:
+    folder = tmp_path_factory.mktemp("server") / "data"
+    url = f"sqlite:///{folder.parent}/{MARK}.db"
     secrets = {
         "database.url": url,
         "server.api_key": MARK,
@@ -53,9 +66,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     options = [word for name, value in secrets.items() for word in ("--set", f"{name}={value}")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(subprocess, "Popen", RealPopen)
-        running = up(folder / "data", options=["--processes", "2", "--train", *options])
+        running = up(folder, options=["--processes", "2", "--train", *options])
         with running as (process, address), closing(open_store(url)) as store:
-            yield RunningServer(process, address, store)
+            yield RunningServer(process, address, folder, url, store)
+
+
+@pytest.fixture(scope="module")
+def _memory_images() -> Iterator[None]:
+    """Processes that are started may write memory images, as far as the machine lets them."""
+    before = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_CORE, before)
 
 
 def test_a_child_gets_secrets_but_not_by_its_command_line(server: RunningServer) -> None:
@@ -75,3 +97,26 @@ def test_a_child_gets_secrets_but_not_by_its_command_line(server: RunningServer)
     assert not any(MARK in command for command in commands.values())
     [child] = [pid for pid, command in commands.items() if "learn" in command.split("\0")]
     os.kill(child, signal.SIGTERM)
+
+
+def test_no_process_of_a_server_writes_a_memory_image(server: RunningServer) -> None:
+    assert len(server.process.supervised()) == 3  # two APIs and the monitor
+    limits = [Path(f"/proc/{pid}/limits").read_text() for pid in server.processes()]
+    assert len(limits) > 4
+    assert all(re.search("^Max core file size +0 ", text, re.M) for text in limits)
+
+
+def test_keys_begin_and_end_without_a_restart(server: RunningServer) -> None:
+    def keys(*words: str) -> str:
+        options = ["--data", str(server.folder), "--set", f"database.url={server.database}"]
+        outcome = CliRunner().invoke(app, ["keys", *words, *options], catch_exceptions=False)
+        assert outcome.exit_code == 0, outcome.output
+        return outcome.stdout.strip()
+
+    first = keys("create", "shop", "--scope", "read")
+    server.process.until(lambda: server.statuses(first) == {200})
+    second = keys("rotate", "shop", "--overlap-hours", "0")
+    server.process.until(lambda: server.statuses(first) == {401})
+    server.process.until(lambda: server.statuses(second) == {200})
+    keys("revoke", "shop")
+    server.process.until(lambda: server.statuses(second) == {401})

@@ -73,6 +73,11 @@ class UpProcess:
             time.sleep(0.02)
         return value
 
+    def supervised(self) -> list[int]:
+        """With several processes: APIs and monitor, which the fork server of the supervisor has forked."""
+        fork_server = next(pid for pid in children_of(self.pid) if b"forkserver" in command_line(pid))
+        return children_of(fork_server)
+
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
