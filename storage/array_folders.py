@@ -17,7 +17,7 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,10 @@ class NumpyFolders:
 
     def names(self) -> list[str]:
         """The complete folders, the newest first."""
-        manifests = {path: path.stat().st_mtime_ns for path in self._folder.glob(f"[!.]*/{MANIFEST}")}
+        manifests = dict[Path, int]()
+        for path in self._folder.glob(f"[!.]*/{MANIFEST}"):
+            with suppress(FileNotFoundError):  # another process has just deleted it
+                manifests[path] = path.stat().st_mtime_ns
         return [path.parent.name for path in sorted(manifests, key=manifests.__getitem__, reverse=True)]
 
     def age_s(self, name: str) -> float:

@@ -1,8 +1,11 @@
 """Saved counts: transition counts on disk, from which a process starts instead of counting the whole log.
 
 They hold the first so many transitions of each writer's log. The process that loads them counts what follows. They
-fit if they were made from this database (`core.saved_snapshots.marks`), whose log was not rewritten since, by the same
-rules and a program that stores the same. Else they are discarded, with a line in the log.
+fit if they were made from this database, by the same rules and a program that stores the same. Else they are discarded,
+with a line in the log.
+
+The database has two marks of them (`core.saved_snapshots.marks`): one was added before the log was read, one after it.
+A restored database that has the second holds all that they count; `rebuild`, which rewrites the log, removes both.
 """
 
 from __future__ import annotations
@@ -10,25 +13,34 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.ports.array_folders import ArrayFolders, DamagedArrays
 from core.ports.store import ReadTransaction, Store
 from core.saved_snapshots.marks import add_mark, has_mark
 from core.transitions.counts import CountRules, TransitionCounts
+from core.transitions.transition import TransitionChanges
 
 logger = logging.getLogger(__name__)
 
 LAYOUT = 1  # of the arrays; another number discards what was saved
 COUNTS_MARKS = "saved_counts"
 MIN_ROWS = 50_000  # new transitions: fewer are counted in a tenth of a second
-NEW_SHARE = 0.1  # of the saved ones; with fewer new ones they stay
-PERIOD_S = 900.0  # between two: a million transitions are about 60 MB
+NEW_SHARE = 0.05  # of the saved ones; with fewer new ones they stay
+PERIOD_S = 900.0  # between two: a million transitions are 27 MB and more
+YOUNG_S = 60.0  # counts that another process may have saved after the read transaction of this one began
 OTHER_DATABASE = "they were not made from this state of the database"
 
 
 class OtherCounts(ValueError):
     """Saved counts are not those of this process; the message says what differs."""
+
+
+class LoadedCounts(NamedTuple):
+    """Saved counts, and what was logged since: to be applied to them once no read transaction waits."""
+
+    counts: TransitionCounts
+    new: TransitionChanges
 
 
 class SavedCounts:
@@ -41,16 +53,16 @@ class SavedCounts:
         self._min_rows = min_rows
         self._about = {"layout": str(LAYOUT), "program": program, "rules": repr(rules)}
 
-    def load(self, read: ReadTransaction) -> TransitionCounts | None:
-        """The counts as of now, from those that were saved; None if none fit."""
-        for name in self._folders.names():
+    def load(self, read: ReadTransaction) -> LoadedCounts | None:
+        """The newest ones that fit."""
+        for name in self._names():
+            is_young = self._folders.age_s(name) < YOUNG_S
             try:
-                counts = self._counts(read, name)
+                return self._loaded(read, name)
             except (DamagedArrays, OtherCounts, KeyError) as error:
-                logger.warning("the saved counts of %s transitions are discarded: %s", name, error)
-                self._folders.delete(name)
-            else:
-                return counts
+                logger.warning("the saved counts of %s transitions are not used: %s", name, error)
+                if not is_young:
+                    self._folders.delete(name)
         return None
 
     def save_if_due(self, store: Store, num_rows: int) -> bool:
@@ -60,48 +72,53 @@ class SavedCounts:
         with self._folders.writing() as may_write:
             return may_write and self._is_due(num_rows) and self._save(store)
 
+    def _names(self) -> list[str]:
+        return [name for name in self._folders.names() if name.isdecimal()]
+
     def _is_due(self, num_rows: int) -> bool:
-        names = self._folders.names()
+        names = self._names()
         num_saved = int(names[0]) if names else 0
         is_old = not names or self._folders.age_s(names[0]) > PERIOD_S
         return is_old and num_rows - num_saved >= max(self._min_rows, NEW_SHARE * num_saved)
 
     def _save(self, store: Store) -> bool:
         begin_s = time.monotonic()
-        with store.read() as read:
-            counts = self.load(read)
-            if counts is None:
-                counts = TransitionCounts(self._rules)
-                counts.apply(read.transitions.since({}))
-        name, mark = str(sum(counts.num_rows.values())), secrets.token_hex(8)
-        arrays = counts.arrays()
+        marks = secrets.token_hex(8), secrets.token_hex(8)
         with store.transaction() as tx:
-            add_mark(tx, COUNTS_MARKS, mark)
-            if tx.transitions.since(counts.position).restarted:
-                return False  # rewritten meanwhile
+            add_mark(tx, COUNTS_MARKS, marks[0])
             tx.commit()
-        self._folders.save(name, arrays, self._about | {"mark": mark})
+        with store.read() as read:
+            counts, new = self.load(read) or (TransitionCounts(self._rules), read.transitions.since({}))
+        counts.apply(new)
+        if not counts.num_rows:
+            return False
+        with store.transaction() as tx:
+            add_mark(tx, COUNTS_MARKS, marks[1])
+            if not has_mark(tx, COUNTS_MARKS, marks[0]):
+                return False  # the log was rewritten meanwhile
+            tx.commit()
+        name = str(sum(counts.num_rows.values()))
+        self._folders.save(name, counts.arrays(), self._about | {"marks": " ".join(marks)})
         for other in self._folders.names():
             if other != name:
                 self._folders.delete(other)
         logger.info("counts of %s transitions saved in %.1f s", name, time.monotonic() - begin_s)
         return True
 
-    def _counts(self, read: ReadTransaction, name: str) -> TransitionCounts:
+    def _loaded(self, read: ReadTransaction, name: str) -> LoadedCounts:
         """Raises `DamagedArrays` and `OtherCounts`."""
         arrays, about = self._folders.load(name)
         self._check(read, about)
         counts = TransitionCounts.of_arrays(self._rules, arrays)
-        changes = read.transitions.after(counts.num_rows)
-        if changes.restarted:
+        new = read.transitions.after(counts.num_rows)
+        if new.restarted:
             raise OtherCounts(OTHER_DATABASE)
-        counts.apply(changes)
-        return counts
+        return LoadedCounts(counts, new)
 
     def _check(self, read: ReadTransaction, about: Any) -> None:
         for key, wanted in self._about.items():
             if about[key] != wanted:
                 msg = f"wanted {key} {wanted}, got {about[key]}"
                 raise OtherCounts(msg)
-        if not has_mark(read, COUNTS_MARKS, about["mark"]):
+        if not all(has_mark(read, COUNTS_MARKS, mark) for mark in about["marks"].split()):
             raise OtherCounts(OTHER_DATABASE)

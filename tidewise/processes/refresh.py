@@ -74,7 +74,11 @@ def start_refresh(stack: ExitStack, system: System) -> SnapshotRefresh:
     refresh = SnapshotRefresh(system.snapshots, system.scenarios, system.experiments, system.segments)
     refresh.start()
     stack.callback(refresh.stop)
-    saver = BackgroundThread("saved snapshots", system.snapshots.save_if_due, period_s=SAVE_CHECK_S)
-    saver.start()
-    stack.callback(saver.request_stop)
+    for name, save in (
+        ("saved snapshots", system.snapshots.save_if_due),
+        ("saved counts", system.snapshots.save_counts_if_due),
+    ):
+        saver = BackgroundThread(name, save, period_s=SAVE_CHECK_S)
+        saver.start()
+        stack.callback(saver.request_stop)
     return refresh

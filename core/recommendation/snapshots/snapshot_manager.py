@@ -29,6 +29,7 @@ from core.records.stored import ModelRecord
 from core.saved_snapshots.saved_counts import SavedCounts
 from core.saved_snapshots.saved_snapshots import SPARE_KEYS, SavedSnapshots
 from core.transitions.counts import CountRules, TransitionCounts
+from core.transitions.transition import TransitionChanges
 
 RETRY_REFRESHES = 30  # about half a minute: reading a damaged model is expensive
 
@@ -95,7 +96,8 @@ class SnapshotManager:
                 catalogue = self._read_catalogue(read)
                 changes = read.popularity.since(self._popularity_position)
                 popularity = self._popularity(read, changes, catalogue)
-                counted = self._follow_counts(read)
+                old_counts, new_transitions = self._read_transitions(read)
+            counted = self._count(old_counts, new_transitions)
             self._arm_records = arms
             renewed = self._switch(champion, catalogue, popularity, counted=counted)
             self._popularity_position = changes.position  # only now: after a failure they are read again
@@ -179,19 +181,24 @@ class SnapshotManager:
 
         return {version: of(version, arm) for version, arm in models.items()}
 
-    def _follow_counts(self, read: ReadTransaction) -> bool:
-        """Count new transitions, True if the counts changed; a log that was restarted is counted into new counts."""
+    def _read_transitions(self, read: ReadTransaction) -> tuple[TransitionCounts | None, TransitionChanges | None]:
+        """The counts that exist, at first the saved ones, and what was logged since; nothing where none are kept."""
         if self._count_rules is None:
+            return None, None
+        if self._counts is None and self._saved_counts and (loaded := self._saved_counts.load(read)):
+            return loaded
+        return self._counts, read.transitions.since(self._counts.position if self._counts else {})
+
+    def _count(self, counts: TransitionCounts | None, changes: TransitionChanges | None) -> bool:
+        """Count new transitions, True if the counts changed; a log that was restarted is counted into new counts."""
+        if changes is None:
             return False
-        counts, is_new = self._counts, self._counts is None
-        if counts is None and self._saved_counts:
-            counts = self._saved_counts.load(read)
-        changes = read.transitions.since(counts.position if counts else {})
         if counts is None or changes.restarted:
             counts = TransitionCounts(self._count_rules)
         counts.apply(changes)
+        is_new = counts is not self._counts
         self._counts = counts
-        return is_new or len(changes.rows) > 0 or changes.restarted
+        return is_new or len(changes.rows) > 0
 
     def _adopt(self, champion: ModelRecord | None, catalogue: Catalogue) -> BoundModel | None:
         """Load and bind a new champion; None if there is none or it is damaged (the previous model serves on)."""
@@ -220,17 +227,14 @@ class SnapshotManager:
         self._loaded = champion.version
         return ServingSnapshot(catalogue, by_row(catalogue, NO_ROWS, np.empty(0)), model)
 
-    def save_if_due(self) -> bool:
-        """Save the snapshot or the counts to disk if what is saved is far behind; True if it was. Takes seconds."""
-        counts = self._counts
-        has_saved_counts = (
-            self._saved_counts is not None
-            and counts is not None
-            and self._saved_counts.save_if_due(self._store, sum(counts.num_rows.values()))
-        )
-        return self._save_snapshot_if_due() or has_saved_counts
+    def save_counts_if_due(self) -> bool:
+        """Save the transition counts to disk if the saved ones are far behind; True if they were. Takes seconds."""
+        if self._saved_counts is None or self._counts is None:
+            return False
+        return self._saved_counts.save_if_due(self._store, sum(self._counts.num_rows.values()))
 
-    def _save_snapshot_if_due(self) -> bool:
+    def save_if_due(self) -> bool:
+        """Save the current snapshot to disk if the saved one is far behind; True if it was saved. Takes seconds."""
         snapshot = self._snapshot
         if self._saved is None or snapshot is None or snapshot.model is None or not snapshot.model.is_settled:
             return False
