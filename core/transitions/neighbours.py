@@ -44,7 +44,17 @@ class Pairs(NamedTuple):
     @property
     def packed(self) -> Pairs:
         """The same in twelve bytes per pair."""
-        return Pairs(self.items.astype(np.int32), self.neighbours.astype(np.int32), self.weights.astype(np.float32))
+        return Pairs(
+            self.items.astype(np.int32, copy=False),
+            self.neighbours.astype(np.int32, copy=False),
+            self.weights.astype(np.float32, copy=False),
+        )
+
+    @property
+    def keys(self) -> IntArray:
+        """(m,) one integer per pair, in the order of (item, neighbour)."""
+        keys: IntArray = (self.items.astype(np.int64) << 32) | self.neighbours
+        return keys
 
     def take(self, which: IntArray | BoolArray) -> Pairs:
         """Some of the pairs."""
@@ -52,7 +62,7 @@ class Pairs(NamedTuple):
 
     def summed(self) -> Pairs:
         """Each pair once, sorted by (item, neighbour)."""
-        keys = (self.items.astype(np.int64) << 32) | self.neighbours  # one sort of integers is faster than one of pairs
+        keys = self.keys  # one sort of integers is faster than one of pairs
         if (keys[1:] > keys[:-1]).all():
             return self
         order = np.argsort(keys)
@@ -61,11 +71,34 @@ class Pairs(NamedTuple):
         first = order[starts]
         return Pairs(self.items[first], self.neighbours[first], sums)
 
+    def with_sums(self, new: Pairs) -> Pairs:
+        """These sorted, distinct pairs and others like them; weights of equal ones are added.
+
+        Sorting all of them together would take several times the memory.
+        """
+        if not len(self.items):
+            return new
+        keys, new_keys = self.keys, new.keys
+        places, is_known = look_up(keys, new_keys)
+        weights = self.weights.astype(np.float32)
+        weights[places[is_known]] += new.weights[is_known].astype(np.float32)
+        added, gaps = new.take(~is_known).packed, np.searchsorted(keys, new_keys[~is_known])
+        del keys, new_keys, places  # memory
+        return Pairs(
+            np.insert(self.items, gaps, added.items),
+            np.insert(self.neighbours, gaps, added.neighbours),
+            np.insert(weights, gaps, added.weights),
+        )
+
 
 def joined(parts: Sequence[Pairs]) -> Pairs:
     """All pairs of several parts."""
     items, neighbours = [part.items for part in parts], [part.neighbours for part in parts]
     return Pairs(np.concatenate(items), np.concatenate(neighbours), np.concatenate([part.weights for part in parts]))
+
+
+def _pairs_of(item: int, neighbours: IntArray, weights: NDArray[Any]) -> Pairs:
+    return Pairs(np.full(len(neighbours), item), neighbours, weights)
 
 
 NO_PAIRS = Pairs(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
@@ -160,15 +193,16 @@ class NeighbourCounts:
         self._strongest.pop(item, None)
 
     def _fold(self, more: Pairs) -> None:
-        """Sort everything again: the pairs, what changed since, and what is added."""
+        """Merge what changed since the last time, and what is added, into the sorted pairs."""
         pairs, merged, added = self._state
-        changed = np.fromiter(merged, np.int64, len(merged))
-        parts = [pairs.take(~np.isin(pairs.items, changed)), more]
-        parts += [Pairs(np.full(len(keys), item), keys, counts) for item, (keys, counts) in merged.items()]
-        parts += [Pairs(np.full(len(additions), item), *additions.columns()) for item, additions in added.items()]
-        summed = joined(parts).summed()
-        lasting = summed.take(summed.weights > self._smallest)
-        self._state, self._strongest, self._num_added = _State(lasting.packed, {}, {}), {}, 0
+        if merged:
+            pairs = pairs.take(~np.isin(pairs.items, np.fromiter(merged, np.int32, len(merged))))
+            pairs = pairs.with_sums(joined([_pairs_of(item, *merged[item]) for item in sorted(merged)]))
+        new = [more, *(_pairs_of(item, *additions.columns()) for item, additions in added.items())]
+        pairs = pairs.with_sums(joined(new).summed())
+        lasting = pairs.weights > self._smallest
+        packed = (pairs if lasting.all() else pairs.take(lasting)).packed
+        self._state, self._strongest, self._num_added = _State(packed, {}, {}), {}, 0
 
     def _counts(self, state: _State, item_key: int) -> tuple[IntArray, FloatArray]:
         """All neighbours of an item and their counts, by ascending key."""

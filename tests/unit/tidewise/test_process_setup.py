@@ -52,6 +52,32 @@ def test_no_memory_image_is_written_after_a_crash() -> None:
     assert done.stdout == "0\n"
 
 
+KEPT_MB = """
+import numpy as np
+from tidewise.process_setup import return_large_arrays
+
+def megabytes():
+    [line] = [line for line in open("/proc/self/status") if line.startswith("RssAnon")]
+    return int(line.split()[1]) / 1024
+
+{call}
+np.ones(30 << 17)  # 30 MB, freed at once: from now on glibc would keep as much
+before, arrays, small = megabytes(), [], []
+for _ in range(10):
+    arrays.append(np.ones(10 << 17))
+    small.append(bytearray(2000))
+del arrays
+print(megabytes() - before)
+"""
+
+
+def test_memory_of_large_arrays_is_returned_although_small_ones_live() -> None:
+    for call, is_kept in (("", True), ("return_large_arrays()", False)):
+        script = KEPT_MB.format(call=call)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+        assert (float(done.stdout) > 50) == is_kept
+
+
 def test_the_log_format_is_text_unless_json_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     handler = logging.StreamHandler(StringIO())
     monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
