@@ -1,4 +1,4 @@
-"""The faults of a campaign, in random order, with the recovery time of each.
+"""The faults of a campaign, at random moments, in random order and of random processes, with their recovery times.
 
 Independent of how the system is built and of the comparison at the end.
 """
@@ -22,7 +22,8 @@ from benchmarks.faults.traffic import Probes
 SLOW_S, DELAY_S = 5.0, 0.05  # how long the database is slow, and by how much for each chunk of bytes
 SILENT_S = 12.0  # longer than a transaction may be idle
 SUSPENDED_S = 8.0  # a worker's session expires after 6 s
-GAPS_S = (0.9, 0.1, 0.5)  # between two combined faults
+LONGEST_GAP_S = 1.0  # between the two faults of a pair
+LONGEST_PAUSE_S = 3.0  # between two faults; a new one may begin while processes still warm up after the last
 TARGETS_S = {
     "worker killed, restarted at once": 5.0,
     "worker killed, partitions reassigned": 12.0,
@@ -32,18 +33,27 @@ TARGETS_S = {
 }
 
 
+@dataclass(frozen=True)
+class Killable:
+    """How something is killed, and how it is started again and awaited."""
+
+    kill: Callable[[], object]
+    start: Callable[[], object]
+
+
 @dataclass
 class Campaign:
-    """The faults, in any order, and their recovery times."""
+    """The faults, in any order, and their recovery times. `random`: draws processes, moments and pairs."""
 
     system: DistributedSystem
     probes: Probes
+    random: random.Random
     recoveries_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     steps: Counter[str] = field(default_factory=Counter)
 
     def kill_worker(self, number: int) -> None:
         """Kill a worker (-9); restart every second one at once, the others after their partitions were reassigned."""
-        worker = self._suspend_and_kill(self.system.workers[number // 2 % 2])
+        worker = self._suspend_and_kill(self.random.choice(self.system.workers))
         killed_s = time.monotonic()
         if number % 2 == 0:
             worker.start()
@@ -68,16 +78,32 @@ class Campaign:
         self._restarted("PostgreSQL killed", killed_s)
 
     def kill_both(self, number: int) -> None:
-        """Kill the broker and PostgreSQL within a second of each other, in either order, and restart both."""
-        kills = [partial(self.system.broker.command, "kill"), partial(self.system.database.crash, signal.SIGKILL)]
-        first, second = kills if number % 2 == 0 else reversed(kills)
+        """Kill two within a second of each other, and restart both: at first the broker and PostgreSQL, then any."""
+        killable = self._killable()
+        names = ["broker", "PostgreSQL"] if number == 0 else self.random.sample(sorted(killable), 2)
         killed_s = time.monotonic()
-        first()
-        time.sleep(GAPS_S[number % len(GAPS_S)])
-        second()
-        self.system.database.start()
-        self.system.broker.command("start")
-        self._restarted("broker and PostgreSQL killed", killed_s, restart="both restarts")
+        for name in self.random.sample(names, 2):
+            killable[name].kill()
+            time.sleep(self.random.uniform(0, LONGEST_GAP_S))
+        for name in killable:  # servers before those that connect to them
+            if name in names:
+                killable[name].start()
+        self._restarted(f"{' and '.join(sorted(names, key=str.lower))} killed", killed_s, restart="both restarts")
+
+    def _killable(self) -> dict[str, Killable]:
+        worker, api = self.random.choice(self.system.workers), self.random.choice(self.system.apis)
+        broker, database = self.system.broker, self.system.database
+
+        def start_api() -> None:
+            api.start()
+            api.await_ready()
+
+        return {
+            "PostgreSQL": Killable(partial(database.crash, signal.SIGKILL), database.start),
+            "broker": Killable(partial(broker.command, "kill"), partial(broker.command, "start")),
+            "worker": Killable(worker.kill, worker.start),
+            "API": Killable(api.kill, start_api),
+        }
 
     def slow_database(self, _number: int) -> None:
         """Delay all bytes between the product and PostgreSQL for a while."""
@@ -99,18 +125,18 @@ class Campaign:
         self.system.proxy.delay(0.0)
         self.recovered("PostgreSQL silent (from its end)", time.monotonic())
 
-    def kill_api(self, number: int) -> None:
+    def kill_api(self, _number: int) -> None:
         """Kill an API (-9) while clients wait for its answers, and restart it."""
-        api = self.system.apis[number % 2]
+        api = self.random.choice(self.system.apis)
         api.kill()
         killed_s = time.monotonic()
         api.start()
         api.await_ready()
         self._record("API killed, ready again", time.monotonic() - killed_s)
 
-    def suspend_worker(self, number: int) -> None:
+    def suspend_worker(self, _number: int) -> None:
         """Suspend a worker (SIGSTOP) past its session, so that its partitions are reassigned, then continue it."""
-        zombie = self.system.workers[number % 2]
+        zombie = self.random.choice(self.system.workers)
         num_seeks = zombie.num_seeks
         zombie.process.send_signal(signal.SIGSTOP)
         suspended_s = time.monotonic()
@@ -203,8 +229,8 @@ def report(message: str) -> None:
     sys.stderr.write(f"{time.strftime('%X')} {message}\n")
 
 
-def plan(campaign: Campaign, counts: dict[str, int], *, seed: int) -> list[Callable[[], None]]:
-    """All faults, in random order."""
+def plan(campaign: Campaign, counts: dict[str, int]) -> list[Callable[[], None]]:
+    """All faults, in random order, each after a random pause."""
     faults = {
         "workers": campaign.kill_worker,
         "brokers": campaign.kill_broker,
@@ -217,13 +243,18 @@ def plan(campaign: Campaign, counts: dict[str, int], *, seed: int) -> list[Calla
         "losses": campaign.lose_database,
     }
     names = [name for name, count in counts.items() for _ in range(count)]
-    random.Random(seed).shuffle(names)
+    campaign.random.shuffle(names)
     done: Counter[str] = Counter()
     steps: list[Callable[[], None]] = []
     for name in names:
-        steps.append(partial(faults[name], done[name]))
+        steps.append(partial(_after, campaign.random.uniform(0, LONGEST_PAUSE_S), partial(faults[name], done[name])))
         done[name] += 1
     return steps
+
+
+def _after(pause_s: float, cause_fault: Callable[[], None]) -> None:
+    time.sleep(pause_s)
+    cause_fault()
 
 
 def upgrade(campaign: Campaign) -> list[Callable[[], None]]:

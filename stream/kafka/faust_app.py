@@ -40,8 +40,10 @@ def make_app(kafka: StreamSettings, worker: WorkerSettings, *, data_dir: Path) -
         consumer_auto_offset_reset="earliest",
         consumer_group_instance_id=worker.name,  # a restarted worker gets its partitions back in 2 s instead of 5
         consumer_metadata_max_age_ms=5_000,  # new partitions are noticed after 5 s instead of 5 minutes
-        broker_session_timeout=6.0,  # a dead worker is noticed after 6 s instead of a minute
-        broker_heartbeat_interval=0.5,  # how late a worker learns that it must take over partitions
+        broker_session_timeout=worker.session_timeout_s,
+        broker_heartbeat_interval=min(
+            0.5, worker.session_timeout_s / 4
+        ),  # how late a worker learns that it must take over partitions
         broker_rebalance_timeout=10.0,
         broker_request_timeout=15.0,  # drops a silent connection; above the 10 s that a join may take in a rebalance
         broker_commit_interval=1.0,

@@ -123,12 +123,14 @@ class WorkerSettings:
 
     `name` is the group instance id: unique in the consumer group and the same after a restart, so that Kafka assigns
     the same partitions again within two seconds. `max_events`: a transaction is full with so many. `linger_s`: how long
-    a first event waits for more while nothing is being applied.
+    a first event waits for more while nothing is being applied. `session_timeout_s`: how long the worker may be silent
+    until others get its partitions.
     """
 
     name: str = "worker-1"
     max_events: int = 2_000
     linger_s: float = 0.001
+    session_timeout_s: float = 6.0
     stall_timeout_s: float = 60.0
 
 

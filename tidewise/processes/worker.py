@@ -44,7 +44,12 @@ def run_worker(settings: Settings) -> None:
         freeze_gc()
         StreamWorker(
             kafka,
-            WorkerSettings(name=options.worker, max_events=options.max_batch_events, linger_s=options.linger_ms / 1000),
+            WorkerSettings(
+                name=options.worker,
+                max_events=options.max_batch_events,
+                linger_s=options.linger_ms / 1000,
+                session_timeout_s=options.session_timeout_s,
+            ),
             ingestor=system.ingestor,
             codec=codec,
             publish_dead_letters=dead_letter_topic,
