@@ -23,7 +23,7 @@ from core.transitions.transition import TransitionChanges
 
 logger = logging.getLogger(__name__)
 
-LAYOUT = 1  # of the arrays; another number discards what was saved
+LAYOUT = 2  # of the arrays; another number discards what was saved
 COUNTS_MARKS = "saved_counts"
 MIN_ROWS = 50_000  # new transitions: fewer are counted in a tenth of a second
 NEW_SHARE = 0.05  # of the saved ones; with fewer new ones they stay

@@ -6,7 +6,7 @@ recomputed as time passes: counts are kept in units of one week and converted on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,8 @@ from core.transitions.neighbours import NeighbourCounts, Neighbours, Pairs, join
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, Transition, TransitionChanges
 
 SMALLEST = 1e-6  # of a count in present units: the rest of one that was taken back, or twenty half-lives old
-FOLLOWERS = ("followers_items", "followers_neighbours", "followers_weights")
-PREDECESSORS = ("predecessors_items", "predecessors_neighbours", "predecessors_weights")
+PARTS = ("items", "neighbours", "weights", "rest_items", "rest")
+FOLLOWERS, PREDECESSORS = ([f"{direction}_{part}" for part in PARTS] for direction in ("followers", "predecessors"))
 MANY_PAIRS = 100_000  # of one change: more are summed before they are added
 
 
@@ -28,15 +28,20 @@ class CountRules:
     """How transitions count.
 
     `distances`: the weight of the item just before, of the one before that, and so on. `max_neighbours`: of an item and
-    direction; the strongest are used.
+    direction; the strongest are used. `max_stored`: of an item and direction that are kept in memory.
     """
 
     distances: tuple[float, ...] = (1.0, 1 / 2, 1 / 3)
     half_life_weeks: float = 90 / 7
     max_neighbours: int = 256
+    max_stored: int = 1024
 
     def __post_init__(self) -> None:
         assert len(self.distances) == NUM_PREVIOUS
+
+    def neighbour_counts(self, arrays: Sequence[NDArray[Any]] | None = None) -> NeighbourCounts:
+        """Counts of one direction by these rules."""
+        return NeighbourCounts(arrays, max_neighbours=self.max_neighbours, max_stored=self.max_stored)
 
 
 class TransitionCounts:
@@ -49,8 +54,7 @@ class TransitionCounts:
         self.num_changes = 0  # while it is the same, so are the counts
         self._origin_week: int | None = None
         self._newest_week = 0
-        self._followers = NeighbourCounts(max_neighbours=self.rules.max_neighbours)
-        self._predecessors = NeighbourCounts(max_neighbours=self.rules.max_neighbours)
+        self._followers, self._predecessors = self.rules.neighbour_counts(), self.rules.neighbour_counts()
         self._decayed_events = np.zeros(0)  # by item key
         self._num_events = np.zeros(0)
 
@@ -61,8 +65,7 @@ class TransitionCounts:
         counts.num_rows = dict(arrays["num_rows"].tolist())
         counts._origin_week, counts._newest_week = arrays["weeks"].tolist()
         counts._followers, counts._predecessors = (
-            NeighbourCounts(Pairs(*(arrays[name] for name in names)), max_neighbours=rules.max_neighbours)
-            for names in (FOLLOWERS, PREDECESSORS)
+            rules.neighbour_counts([arrays[name] for name in names]) for names in (FOLLOWERS, PREDECESSORS)
         )
         counts._decayed_events, counts._num_events = arrays["decayed_events"], arrays["num_events"]
         return counts
@@ -72,8 +75,8 @@ class TransitionCounts:
         return {
             "num_rows": np.array(list(self.num_rows.items()), np.int64),
             "weeks": np.array([self._origin_week, self._newest_week], np.int64),
-            **dict(zip(FOLLOWERS, self._followers.pairs(), strict=True)),
-            **dict(zip(PREDECESSORS, self._predecessors.pairs(), strict=True)),
+            **dict(zip(FOLLOWERS, self._followers.arrays(), strict=True)),
+            **dict(zip(PREDECESSORS, self._predecessors.arrays(), strict=True)),
             "decayed_events": self._decayed_events,
             "num_events": self._num_events,
         }

@@ -6,7 +6,7 @@ Independent of what a count means and of how it decays: counts are sums of given
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -102,6 +102,7 @@ def _pairs_of(item: int, neighbours: IntArray, weights: NDArray[Any]) -> Pairs:
 
 
 NO_PAIRS = Pairs(np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+NOTHING: tuple[NDArray[Any], ...] = (*NO_PAIRS, np.empty(0, np.int64), np.empty(0))  # the arrays of counts
 
 
 class _Additions:
@@ -127,9 +128,13 @@ class _Additions:
 
 
 class _State(NamedTuple):
-    """What is counted: sorted pairs, items merged since, and the weights that were added to items since that."""
+    """What is counted: sorted pairs, items merged since, and the weights that were added to items since that.
+
+    `rest`: by item the sum of the weak counts that were left out.
+    """
 
     pairs: Pairs
+    rest: dict[int, float]
     merged: dict[int, tuple[IntArray, FloatArray]]
     added: dict[int, _Additions]
 
@@ -137,13 +142,18 @@ class _State(NamedTuple):
 class NeighbourCounts:
     """The counts of one direction in memory. One thread adds; any thread reads.
 
-    Additions are appended to their items and merged when the item is read, or when many have come.
+    Additions are appended to their items and merged when the item is read, or when many have come. Then the weakest
+    neighbours of an item with more than `max_stored` are left out, so that memory is bounded by the number of items:
+    they stay in its total, and count from 0 if they come again.
     """
 
-    def __init__(self, counted: Pairs = NO_PAIRS, *, max_neighbours: int) -> None:
-        """`counted`: what `pairs` of other counts returned, which may lie in a file."""
+    def __init__(self, arrays: Sequence[NDArray[Any]] | None = None, *, max_neighbours: int, max_stored: int) -> None:
+        """`arrays`: what those of other counts were, which may lie in files."""
         self._max_neighbours = max_neighbours
-        self._state = _State(counted, {}, {})
+        self._max_stored = max_stored
+        items, neighbours, weights, rest_items, rest = arrays or NOTHING
+        rest_by_item = dict(zip(rest_items.tolist(), rest.tolist(), strict=True))
+        self._state = _State(Pairs(items, neighbours, weights), rest_by_item, {}, {})
         self._num_added = 0
         self._smallest = 0.0
         self._strongest: dict[int, tuple[int, Neighbours]] = {}  # with the number of additions that they include
@@ -167,10 +177,11 @@ class NeighbourCounts:
             if len(additions) >= MAX_ADDITIONS:
                 self._merge(item)
 
-    def pairs(self) -> Pairs:
-        """All counts, each pair once, sorted. For the thread that adds."""
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Items, neighbours and counts; items and the sums of what was left out of them. For the thread that adds."""
         self._fold(NO_PAIRS)
-        return self._state.pairs
+        pairs, rest = self._state.pairs, self._state.rest
+        return (*pairs, np.array(list(rest), np.int64), np.array(list(rest.values()), np.float64))
 
     def of(self, item_key: int) -> Neighbours:
         """The strongest neighbours of an item; none for an unknown item."""
@@ -180,7 +191,7 @@ class NeighbourCounts:
         known = strongest.get(item_key)
         if known is not None and known[0] == num_additions:
             return known[1]
-        neighbours = self._cut(*self._counts(state, item_key))
+        neighbours = self._cut(*self._counts(state, item_key), state.rest.get(item_key, 0.0))
         if len(strongest) >= MAX_KEPT:
             strongest.clear()
         strongest[item_key] = num_additions, neighbours
@@ -194,15 +205,31 @@ class NeighbourCounts:
 
     def _fold(self, more: Pairs) -> None:
         """Merge what changed since the last time, and what is added, into the sorted pairs."""
-        pairs, merged, added = self._state
+        pairs, rest, merged, added = self._state
         if merged:
             pairs = pairs.take(~np.isin(pairs.items, np.fromiter(merged, np.int32, len(merged))))
             pairs = pairs.with_sums(joined([_pairs_of(item, *merged[item]) for item in sorted(merged)]))
         new = [more, *(_pairs_of(item, *additions.columns()) for item, additions in added.items())]
         pairs = pairs.with_sums(joined(new).summed())
         lasting = pairs.weights > self._smallest
-        packed = (pairs if lasting.all() else pairs.take(lasting)).packed
-        self._state, self._strongest, self._num_added = _State(packed, {}, {}), {}, 0
+        if not lasting.all():
+            rest = _with_taken_back(rest, pairs.take(pairs.weights < -self._smallest))
+            pairs = pairs.take(lasting)
+        pairs, rest = self._bounded(pairs.packed, rest)
+        self._state, self._strongest, self._num_added = _State(pairs, rest, {}, {}), {}, 0
+
+    def _bounded(self, pairs: Pairs, rest: Mapping[int, float]) -> tuple[Pairs, dict[int, float]]:
+        """Without the weakest neighbours of items that have too many."""
+        edges = np.flatnonzero(np.diff(pairs.items, prepend=-1, append=-1))
+        long = np.flatnonzero(np.diff(edges) > self._max_stored)
+        new_rest, is_kept = dict(rest), np.ones(len(pairs.items), np.bool_)
+        for begin, end in zip(edges[long].tolist(), edges[long + 1].tolist(), strict=True):
+            weights = pairs.weights[begin:end]
+            weak = np.argpartition(weights, -self._max_stored)[: -self._max_stored]
+            item = int(pairs.items[begin])
+            new_rest[item] = new_rest.get(item, 0.0) + float(weights[weak].sum(dtype=np.float64))
+            is_kept[begin + weak] = False
+        return (pairs.take(is_kept) if len(long) else pairs), new_rest
 
     def _counts(self, state: _State, item_key: int) -> tuple[IntArray, FloatArray]:
         """All neighbours of an item and their counts, by ascending key."""
@@ -218,12 +245,21 @@ class NeighbourCounts:
         lasting = counts > self._smallest
         return keys[lasting], counts[lasting]
 
-    def _cut(self, keys: IntArray, counts: FloatArray) -> Neighbours:
-        total = float(counts.sum(dtype=np.float64))
+    def _cut(self, keys: IntArray, counts: FloatArray, rest: float) -> Neighbours:
+        total = float(counts.sum(dtype=np.float64)) + rest
         if len(keys) > self._max_neighbours:
             strongest = np.sort(best_places(counts, self._max_neighbours))
             keys, counts = keys[strongest], counts[strongest]
         return Neighbours(keys.astype(np.int64), counts, total)
+
+
+def _with_taken_back(rest: Mapping[int, float], negative: Pairs) -> dict[int, float]:
+    """What is taken back of pairs that were left out is taken from the sums of those."""
+    lowered = dict(rest)
+    for item, weight in zip(negative.items.tolist(), negative.weights.tolist(), strict=True):
+        if item in lowered:
+            lowered[item] = max(lowered[item] + weight, 0.0)
+    return lowered
 
 
 def _with_additions(

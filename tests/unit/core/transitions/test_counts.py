@@ -96,7 +96,7 @@ def test_what_is_taken_back_is_no_neighbour_any_more() -> None:
 
 @given(st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0.5, 1.0, 2.0, -1.0])), max_size=60), st.integers(0, 60))
 def test_the_strongest_neighbours_are_those_of_a_plain_sort(added: list[tuple[int, float]], num_first: int) -> None:
-    counts, sums = NeighbourCounts(max_neighbours=5), Counter[int]()
+    counts, sums = NeighbourCounts(max_neighbours=5, max_stored=2000), Counter[int]()
     others = np.arange(1000)  # so many that additions are merged when they are read
     counts.add(Pairs(np.full(1000, 2), others, np.ones(1000)), smallest=1e-6)
     for number, (neighbour, weight) in enumerate(added):
@@ -108,6 +108,31 @@ def test_the_strongest_neighbours_are_those_of_a_plain_sort(added: list[tuple[in
     strongest = sorted(known, key=lambda neighbour: (-known[neighbour], neighbour))[:5]
     assert as_dict(counts.of(1)) == {neighbour: known[neighbour] for neighbour in sorted(strongest)}
     assert counts.of(1).total == sum(known.values())
+
+
+@given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 30)), min_size=1, max_size=300))
+def test_few_neighbours_are_stored_and_all_are_in_the_total(added: list[tuple[int, int]]) -> None:
+    counts, sums = NeighbourCounts(max_neighbours=3, max_stored=8), Counter(added)
+    for item, neighbour in added:
+        counts.add(Pairs(np.array([item]), np.array([neighbour]), np.ones(1)), smallest=1e-6)
+    items, _, weights, rest_items, rest = counts.arrays()
+    assert max(Counter(items.tolist()).values()) <= 8
+    for item in {item for item, _ in added}:
+        total = sum(number for (first, _), number in sums.items() if first == item)
+        assert counts.of(item).total == pytest.approx(total)
+        assert weights[items == item].sum() + rest[rest_items == item].sum() == pytest.approx(total)
+
+
+def test_the_weakest_neighbours_are_left_out_and_count_anew_later() -> None:
+    counts = NeighbourCounts(max_neighbours=4, max_stored=4)
+    counts.add(Pairs(np.full(6, 1), np.arange(6), np.array([9.0, 5.0, 1.0, 8.0, 2.0, 7.0])), smallest=1e-6)
+    assert as_dict(counts.of(1)) == {0: 9.0, 1: 5.0, 3: 8.0, 5: 7.0}
+    counts.add(Pairs(np.array([1]), np.array([2]), np.array([6.0])), smallest=1e-6)
+    counts.arrays()
+    assert as_dict(counts.of(1)) == {0: 9.0, 2: 6.0, 3: 8.0, 5: 7.0}
+    counts.add(Pairs(np.full(2, 1), np.array([4, 0]), np.array([-2.0, -9.0])), smallest=1e-6)  # taken back
+    counts.arrays()
+    assert counts.of(1).total == pytest.approx(8 + 7 + 6 + 5 + 1)
 
 
 @given(st.lists(some_transitions, min_size=1, max_size=6), st.data())
