@@ -34,5 +34,6 @@ def test_a_killed_leader_delays_events_and_loses_none(
             killed = cluster.leader(stream.kafka, partition=0)
             cluster.one(killed, "kill")
             stream.await_events(len(events), timeout_s=180.0)  # all others while it is down
+            assert cluster.leader(stream.kafka, partition=0, killed=killed) in {1, 2, 3} - {killed}
         assert_counted_once(stream.store, events)
         cluster.one(killed, "start")

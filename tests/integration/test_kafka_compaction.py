@@ -1,14 +1,14 @@
-"""A compacted topic: what Kafka has deleted leaves gaps, which delay nothing and are warned of."""
+"""A compacted topic: gaps where Kafka has deleted delay nothing and are warned of; tombstones erase no user."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from services.databases import Database
 from services.kafka import Broker
@@ -17,6 +17,7 @@ from services.workers import wait_until
 
 from stream.kafka.admin import connected_admin, partition_statuses
 from stream.kafka.settings import StreamSettings
+from stream.messages.partitioning import partition_of
 
 CLEANER = {
     "log.cleaner.backoff.ms": "500",  # looks for segments to compact so often
@@ -63,6 +64,18 @@ def num_messages(kafka: StreamSettings) -> int:
         consumer.close()
 
 
+def send_tombstones(kafka: StreamSettings, users: Iterable[str]) -> None:
+    """Send a null value for each user, which has Kafka delete all earlier messages of that key."""
+    producer = KafkaProducer(bootstrap_servers=list(kafka.servers))
+    try:
+        for user_id in users:
+            partition = partition_of(user_id, num_partitions=kafka.partitions)
+            producer.send(kafka.topic, key=user_id.encode(), value=None, partition=partition)
+        producer.flush()
+    finally:
+        producer.close()
+
+
 def test_a_compacted_topic_is_applied_to_its_end(broker: Broker, sqlite_database: Database, tmp_path: Path) -> None:
     with (
         streaming(broker.address, sqlite_database.url, sqlite_database.store, tmp_path) as stream,
@@ -70,6 +83,9 @@ def test_a_compacted_topic_is_applied_to_its_end(broker: Broker, sqlite_database
     ):
         sent = clicks(10 * NUM_USERS, users=NUM_USERS)
         send(stream.kafka, sent)
+        deleted = clicks(5, users=10**6, first=10**6 - 5)
+        send(stream.kafka, deleted)
+        send_tombstones(stream.kafka, (event.user_id for event in deleted))
         deadline_s = time.monotonic() + 60
         while (left := num_messages(stream.kafka)) > len(sent) // 2:
             assert time.monotonic() < deadline_s, f"{left} of {len(sent)} messages are left"
@@ -82,8 +98,11 @@ def test_a_compacted_topic_is_applied_to_its_end(broker: Broker, sqlite_database
         assert all(status.lag == 0 for status in partition_statuses(stream.kafka, stream.offsets()).values())
         with stream.store.read() as read:
             stored = Counter(row.event_key for rows in read.events.pages() for row in rows)
+            dead_letters = read.dead_letters.newest()
         assert set(stored.values()) == {1}
         newest = {event.user_id: event.event_key for event in sent}
         assert stored.keys() >= set(newest.values()), "compaction keeps the newest of each key"
-        assert len(stored) <= left
+        assert len(stored) <= left - len(deleted)
+        assert len(dead_letters) == len(deleted)
+        assert all("tombstones are not supported" in row.reason for row in dead_letters)
         assert f"topic {stream.kafka.topic} is compacted" in stream.worker.log

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import compose
@@ -64,9 +65,10 @@ class KafkaCluster:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=START_TIMEOUT_S + 60)
         assert done.returncode == 0, f"kafka.sh {name}, broker {number}: {done.stderr}"
 
-    def leader(self, settings: StreamSettings, *, partition: int) -> int:
-        """The number of the broker that leads a partition of the topic."""
-        with connected_admin(settings) as admin:
+    def leader(self, settings: StreamSettings, *, partition: int, killed: int | None = None) -> int:
+        """The number of the broker that leads a partition of the topic, as the others than a killed one say."""
+        servers = tuple(broker.address for number, broker in enumerate(self._brokers, 1) if number != killed)
+        with connected_admin(replace(settings, servers=servers)) as admin:
             partitions = admin.describe_topics([settings.topic])[0]["partitions"]
         [leader] = [one["leader_id"] for one in partitions if one["partition_index"] == partition]
         return int(leader)
