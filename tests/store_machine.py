@@ -36,7 +36,6 @@ from core.users.manage import patch_users, save_users
 ITEMS = ("tea", "mug", "lamp", "rope")
 PARTITION_OF = {user_id: index % 2 for index, user_id in enumerate(USERS)}
 STREAM = "interactions"
-BETWEEN_BACKUPS = 20  # steps at least: a file is copied and opened in the time of ten others
 
 Drawn = tuple[str, str, str, int, float | None]  # user, item, type, time in three hours from now, value
 
@@ -85,16 +84,19 @@ class Expected:
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """Subclasses open an empty store in `open` and may replace `save` and `restore`."""
+    """Subclasses open an empty store, copy it and open copies."""
 
+    few_steps: ClassVar[int]  # in a run of all tests
+    between_backups: ClassVar[int] = 20  # steps at least: a file is copied and opened in the time of ten others
     num_steps: ClassVar[int] = 0  # of all runs of a class, each with its beginning
+    num_restored: ClassVar[int] = 0
 
     def open(self) -> Store:
         raise NotImplementedError
 
     def backup(self) -> Any:
-        """A copy of the store, which `restored` opens; None where there is none."""
-        return None
+        """A copy of the store, which `restored` opens."""
+        raise NotImplementedError
 
     def restored(self, saved: Any) -> Store:
         raise NotImplementedError
@@ -236,21 +238,20 @@ class StoreMachine(RuleBasedStateMachine):
         assert before is not None
         self.expected.champion = before
 
-    @precondition(lambda self: self.num_done >= self.saved_at + BETWEEN_BACKUPS)
+    @precondition(lambda self: self.num_done >= self.saved_at + self.between_backups)
     @rule()
     def save(self) -> None:
-        saved = self.backup()
         self.saved_at = self.num_done
-        if saved is not None:
-            self.saved = (saved, self.expected.saved())
+        self.saved = (self.backup(), self.expected.saved())
 
-    @precondition(lambda self: self.saved and self.num_done >= self.restored_at + BETWEEN_BACKUPS)
+    @precondition(lambda self: self.saved and self.num_done >= self.restored_at + self.between_backups)
     @rule()
     def restore(self) -> None:
         """The state of the backup; what happened since is lost, but stays in the log of Kafka."""
         assert self.saved is not None
         saved, expected = self.saved
         self.restored_at = self.num_done
+        type(self).num_restored += 1
         self.store.close()
         self.store = self.restored(saved)
         self.expected = expected.saved()
@@ -258,7 +259,7 @@ class StoreMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "store"):
             try:
-                self._check()
+                self.check()
             finally:
                 self.store.close()
 
@@ -280,7 +281,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.expected.log.send(events)
         assert result.statuses.count(EventStatus.ACCEPTED) == len(self.expected.log.known()) - before
 
-    def _check(self) -> None:
+    def check(self) -> None:
         expected = self.expected
         assert_equal(self.store, expected.log)
         with self.store.read() as read:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import ClassVar
@@ -17,11 +18,12 @@ from core.ports.store import Store
 from storage import copies, open_store
 
 STEPS_OF_A_RUN = 100
-FEW_STEPS = {"memory": 1500, "sqlite": 750, "postgresql": 250}
 
 
 class MemoryMachine(StoreMachine):
     """Over the store in memory."""
+
+    few_steps = 1500
 
     def open(self) -> MemoryStore:
         return MemoryStore()
@@ -37,6 +39,7 @@ class MemoryMachine(StoreMachine):
 class SqliteMachine(StoreMachine):
     """Over SQLite files, each a copy of an empty one."""
 
+    few_steps = 750
     template: ClassVar[Path]
     folder: ClassVar[Path]
 
@@ -55,16 +58,51 @@ class SqliteMachine(StoreMachine):
 
 
 class PostgresMachine(StoreMachine):
-    """Over one PostgreSQL database, emptied for each run; without backups, which would take most of the time."""
+    """Over one PostgreSQL database, emptied for each run; each restored backup is a database of its own."""
 
+    few_steps = 250
+    between_backups = 40  # pg_dump, a new database and pg_restore take the time of a hundred steps
     database: ClassVar[postgres.ReusedDatabase]
+    server_url: ClassVar[str]
+    folder: ClassVar[Path]
 
     def open(self) -> Store:
+        self.url, self.restored_databases = self.database.url, ExitStack()
         self.database.empty()
-        return open_store(self.database.url)
+        return open_store(self.url)
+
+    def backup(self) -> Path:
+        path = Path(mkdtemp(dir=self.folder)) / "backup"
+        copies.dump(self.url, path)
+        return path
+
+    def restored(self, saved: Path) -> Store:
+        self.url = self.restored_databases.enter_context(postgres.fresh_database(self.server_url))
+        copies.load(saved, self.url)
+        return open_store(self.url)
+
+    def teardown(self) -> None:
+        try:
+            super().teardown()
+        finally:
+            if hasattr(self, "restored_databases"):
+                self.restored_databases.close()
 
 
-def run(machine: type[StoreMachine], num_steps: int) -> None:
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def machine(request: pytest.FixtureRequest, tmp_path: Path) -> type[StoreMachine]:
+    if request.param == "memory":
+        return MemoryMachine
+    if request.param == "sqlite":
+        SqliteMachine.template, SqliteMachine.folder = request.getfixturevalue("sqlite_template"), tmp_path
+        return SqliteMachine
+    PostgresMachine.database = request.getfixturevalue("postgres_migrated")
+    PostgresMachine.server_url, PostgresMachine.folder = request.getfixturevalue("postgres_server"), tmp_path
+    return PostgresMachine
+
+
+def test_all_use_cases_in_any_order(machine: type[StoreMachine], request: pytest.FixtureRequest) -> None:
+    num_steps = request.config.getoption("--machine-steps", default=None) or machine.few_steps
     run_state_machine_as_test(
         machine,
         settings=settings(
@@ -75,27 +113,31 @@ def run(machine: type[StoreMachine], num_steps: int) -> None:
             suppress_health_check=list(HealthCheck),
         ),
     )
-    print(f"{machine.__name__}: {machine.num_steps:,} steps")
+    print(f"{machine.__name__}: {machine.num_steps:,} steps, {machine.num_restored:,} of them restored a backup")
 
 
-@pytest.fixture
-def num_steps(request: pytest.FixtureRequest) -> int | None:
-    """The number of the command line."""
-    number = request.config.getoption("--machine-steps", default=None)
-    return None if number is None else int(number)
-
-
-def test_all_use_cases_in_any_order_in_memory(num_steps: int | None) -> None:
-    run(MemoryMachine, num_steps or FEW_STEPS["memory"])
-
-
-def test_all_use_cases_in_any_order_on_sqlite(sqlite_template: Path, tmp_path: Path, num_steps: int | None) -> None:
-    SqliteMachine.template, SqliteMachine.folder = sqlite_template, tmp_path
-    run(SqliteMachine, num_steps or FEW_STEPS["sqlite"])
-
-
-def test_all_use_cases_in_any_order_on_postgresql(
-    postgres_migrated: postgres.ReusedDatabase, num_steps: int | None
-) -> None:
-    PostgresMachine.database = postgres_migrated
-    run(PostgresMachine, num_steps or FEW_STEPS["postgresql"])
+def test_use_cases_go_on_after_a_restored_backup(machine: type[StoreMachine]) -> None:
+    run = machine()
+    run.begin()
+    run.post([("ann", "tea", "click", 0, None), ("bob", "mug", "purchase", 1, 4.0)], "api-1")
+    run.publish([("ann", "lamp", "click", 2, None), ("ann", "mug", "dislike", 3, None)])
+    run.consume(0, 0, 1)
+    run.set_attribute("ann", "age", 2, patched=False)
+    run.put_item("tea", hidden=False)
+    run.promote("m1")
+    run.save()
+    run.consume(0, 0, 1)
+    run.merge("ann", "guest")
+    run.put_item("tea", hidden=True)
+    run.promote("m2")
+    run.erase("bob")
+    run.restore()
+    run.check()
+    # Users, items and writers get new keys, and the worker reads what the backup doesn't hold.
+    run.consume(0, 1, 2)
+    run.post([("visitor", "rope", "click", 1, None), ("guest", "mug", "rating", 2, 1.0)], "api-2")
+    run.put_item("rope", hidden=True)
+    run.merge("bob", "visitor")
+    run.promote("m3")
+    run.roll_back()
+    run.teardown()
