@@ -7,7 +7,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from services import postgres
-from sqlalchemy import create_engine, text
+from sqlalchemy import MetaData, create_engine, text
 from typer.testing import CliRunner
 
 from core.clock import DAY_MS
 from core.errors import StoreMismatch
+from core.events.interactions import Interaction
+from core.ingestion.sources import RequestSource, StreamSource
 from core.learn.cycle import training_state
 from core.learn.triggers import TrainingRequest
 from core.records.drift import BucketCounts, SampledEvent
@@ -29,14 +31,37 @@ from core.records.stored import WriterPosition
 from core.topics import OTHERS
 from storage import open_store
 from storage.migrate import MIGRATIONS
-from tidewise.bootstrap import check_metadata
+from tidewise.bootstrap import check_metadata, open_existing
 from tidewise.cli import app
-from tidewise.settings.schema import Settings
+from tidewise.settings.schema import Settings, load_settings
 
-# Made by `tidewise import` of version 0.1 (commit 244b12c) from 120 events of 8 users and 12 items.
+# Made by version 0.1 (commit 244b12c): `tidewise import` of 120 events of 8 users and 12 items; then, by its use cases,
+# events of two partitions and of requests, a dead letter, categories, an erased user who came back, models, alarms.
 SHOP_OF_0_1 = Path(__file__).with_name("version_0_1.sql")
-EVENTS = """SELECT user_id, item_id, type_code, time_ms FROM interactions
-            JOIN users ON users.key = user_key JOIN items ON items.key = item_key"""
+NOW_OF_0_1_MS = 1_701_000_000_000  # of the events by use cases; the user `guest` was erased 6 s later
+EVENTS = """SELECT event_key, user_id, item_id, type_code, time_ms, user_seq, value, context, recommendation_id
+            FROM interactions JOIN users ON users.key = user_key JOIN items ON items.key = item_key"""
+ALARMS = "alarm_id, signal, segment, detected_ms, onset_ms, before, after, cause, model_version, sent_ms, num_attempts"
+KEPT = (  # what tables of version 0.1 hold
+    EVENTS,
+    'SELECT user_id, seq, num_events, "window", erased_ms FROM users',
+    "SELECT item_id, title, text, categories, attributes, hidden, in_catalogue, created_ms FROM items",
+    "SELECT item_id, revision, updated_ms FROM items",
+    "SELECT source, partition, position, reason, payload, time_ms, digest, num_retries FROM dead_letters",
+    "SELECT hash, time_ms, last_seq FROM erased_users",
+    "SELECT version, path, created_ms, lineage FROM models",
+    "SELECT version, previous, kind, decided_by, reason, time_ms FROM promotions",
+    "SELECT code, name FROM topics",
+    f"SELECT {ALARMS} FROM drift_alarms",
+    "SELECT bucket_ms, content FROM drift_buckets",
+    "SELECT signal, segment, start_ms, end_ms, num, value, expected FROM drift_points",
+    "SELECT role, holder, token FROM leases",
+    "SELECT name, value FROM meta WHERE name IN ('erasure_secret', 'clock.mode', 'window')",
+    "SELECT version, replace(status, 'lapsed', 'superseded') FROM models",  # as it is called now
+    "SELECT event_key, user_key, time_ms, version, rank, loss FROM scores",
+    "SELECT stream, partition, applied_offset, newest_ms FROM sources",
+)
+RENAMED = {"FROM scores": "FROM drift_scores", "FROM sources": "FROM writer_offsets WHERE newest_ms > 0"}
 
 
 @dataclass
@@ -61,6 +86,22 @@ class OldDatabase:
             rows = [tuple(row) for row in result] if result.returns_rows else []
         engine.dispose()
         return rows
+
+    def copy_rows(self, source: sqlite3.Connection) -> None:
+        """Into tables of the same names in PostgreSQL; new keys follow the highest."""
+        engine, tables = create_engine(self.url), MetaData()
+        with engine.begin() as connection:
+            tables.reflect(connection)
+            for table in tables.tables.values():
+                cursor = source.execute(f"SELECT * FROM {table.name}")
+                names = [name for name, *_ in cursor.description]
+                connection.execute(table.delete())
+                if rows := [dict(zip(names, row, strict=True)) for row in cursor]:
+                    connection.execute(table.insert(), rows)
+                if "key" in table.c and table.c["key"].identity is not None:
+                    sequence = f"pg_get_serial_sequence('{table.name}', 'key')"
+                    connection.execute(text(f"SELECT setval({sequence}, max(key)) FROM {table.name}"))
+        engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -186,20 +227,67 @@ def test_an_upgraded_database_with_events_needs_a_rebuild(old_database: OldDatab
             check_metadata(store, Settings())
 
 
-def test_a_shop_made_by_version_0_1_is_upgraded_with_its_events(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "tidewise.db")) as database:
+@pytest.fixture
+def rows_of_0_1() -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(":memory:")) as database:
         database.executescript(SHOP_OF_0_1.read_text())
-        before = set(database.execute(EVENTS))
-    assert "run `tidewise rebuild`" in run_command("verify", tmp_path, status=1)
-    run_command("rebuild", tmp_path)
-    report = json.loads(run_command("verify", tmp_path, "--json"))
-    with closing(sqlite3.connect(tmp_path / "tidewise.db")) as database:
-        assert set(database.execute(EVENTS)) == before
-    assert (len(before), report["events"], report["users"], report["examples"]) == (120, 120, 8, [])
-    assert json.loads(run_command("recommend", tmp_path, "user-1", "--json"))["items"]
+        yield database
 
 
-def run_command(name: str, folder: Path, *words: str, status: int = 0) -> str:
-    outcome = CliRunner().invoke(app, [name, *words, "--data", str(folder)])
+@pytest.fixture
+def shop_of_0_1(old_database: OldDatabase, rows_of_0_1: sqlite3.Connection, tmp_path: Path) -> Settings:
+    """The file itself on SQLite; on PostgreSQL all its rows, in tables made by the migrations of that version."""
+    if old_database.url.startswith("sqlite"):
+        with closing(sqlite3.connect(old_database.url.removeprefix("sqlite:///"))) as database:
+            rows_of_0_1.backup(database)
+    else:
+        old_database.migrate("0008")
+        old_database.copy_rows(rows_of_0_1)
+    overrides = {"data.folder": str(tmp_path), "database.url": old_database.url}
+    return load_settings(overrides=overrides, environment={})
+
+
+def test_a_shop_made_by_version_0_1_keeps_all_its_rows(
+    shop_of_0_1: Settings, old_database: OldDatabase, rows_of_0_1: sqlite3.Connection
+) -> None:
+    assert "run `tidewise rebuild`" in run_command("verify", shop_of_0_1, status=1)
+    run_command("rebuild", shop_of_0_1)
+    for query in KEPT:
+        rows = set(rows_of_0_1.execute(query))
+        assert rows
+        for old, new in RENAMED.items():
+            query = query.replace(old, new)
+        assert set(old_database.sql(query)) == rows, query
+    report = json.loads(run_command("verify", shop_of_0_1, "--json"))
+    assert (report["events"], report["users"], report["examples"]) == (127, 10, [])
+    assert json.loads(run_command("recommend", shop_of_0_1, "user-1", "--json"))["items"]
+
+
+def test_a_shop_made_by_version_0_1_takes_events_after_the_upgrade(shop_of_0_1: Settings) -> None:
+    run_command("rebuild", shop_of_0_1)
+    posted = [
+        Interaction("stream-1", "user-0", "item-1", "purchase", NOW_OF_0_1_MS + 2000, 12.5),  # is stored
+        Interaction("new-1", "guest", "item-3", "view", NOW_OF_0_1_MS + 5000),  # before the erasure
+        Interaction("new-2", "guest", "item-3", "view", NOW_OF_0_1_MS + 9000),
+        Interaction("new-3", "a new user", "a new item", "click", NOW_OF_0_1_MS + 9000),
+    ]
+    consumed = [Interaction(f"new-{offset}", "user-1", "item-0", "like", NOW_OF_0_1_MS + offset) for offset in (42, 43)]
+    with open_existing(shop_of_0_1) as system:
+        by_request = system.ingestor.ingest(posted, RequestSource("a new writer"))
+        by_stream = system.ingestor.ingest(consumed, StreamSource("interactions", 1, range(42, 44), 42, 43))
+        with system.store.transaction() as tx:
+            [dead_letter] = tx.dead_letters.newest()
+            tx.dead_letters.add([replace(dead_letter, key=None)])
+            assert tx.dead_letters.newest() == [dead_letter]
+            tx.commit()
+    assert by_request.statuses == ["duplicate", "erased", "accepted", "accepted"]
+    assert by_stream.statuses == ["skipped", "accepted"]
+    report = json.loads(run_command("verify", shop_of_0_1, "--json"))
+    assert (report["events"], report["users"], report["examples"]) == (130, 11, [])
+
+
+def run_command(name: str, settings: Settings, *words: str, status: int = 0) -> str:
+    options = ["--data", str(settings.data.folder), "--set", f"database.url={settings.database_url()}"]
+    outcome = CliRunner().invoke(app, [name, *words, *options])
     assert outcome.exit_code == status, outcome.output
     return outcome.stdout if not status else str(outcome.exception or outcome.output)
