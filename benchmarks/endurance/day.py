@@ -4,7 +4,8 @@
 
 Events carry times of a day that passes faster than the clock, after the newest event of the folder. The server lives
 in the time of its events (the folder was made with `clock.mode=stream`), so that popularity, buckets of drift and
-counts by day pass as in a real day. Told for each quarter of the day: memory, files, CPU per request, latency.
+counts by day pass as in a real day. Told for each quarter of the day: memory, files, CPU per request, latency, and the
+rows of each table that grew.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import asyncio
 import sqlite3
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
@@ -34,13 +36,28 @@ PREFIX = "day-"
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """At one moment: memory and files in MB, CPU of all processes in s, and what clients have got."""
+    """At one moment: memory and files in MB, CPU of all processes in s, what clients have got, and rows by table."""
 
     memory_mb: float
     files_mb: float
     cpu_s: float
     num_requests: int
     num_answers: int
+    num_rows: Mapping[str, int]
+
+
+def count_rows(database: Path) -> dict[str, int]:
+    """The number of rows of each table of a SQLite file that others may write to."""
+    tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        names = [name for (name,) in connection.execute(tables)]
+        return {name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in names}
+
+
+def grown(num_rows: Sequence[Mapping[str, int]]) -> dict[str, list[int]]:
+    """The counts, one for each moment, of tables that ever had more rows than at first."""
+    counts = {table: [moment.get(table, 0) for moment in num_rows] for table in num_rows[-1]}
+    return {table: of_table for table, of_table in counts.items() if max(of_table) > of_table[0]}
 
 
 class SimulatedDay:
@@ -60,9 +77,9 @@ class SimulatedDay:
     async def figures(self, rate: float) -> dict[str, object]:
         """By quarters of the day."""
         seconds = DAY_MS / 1000 / self._speed
+        states = [self._state()]
         self._begin_s = time.monotonic()
         load = asyncio.create_task(self._api.run(clients=CLIENTS, rate=rate, seconds=seconds))
-        states = [self._state()]
         for _ in range(QUARTERS):
             await asyncio.sleep(seconds / QUARTERS)
             states.append(await asyncio.to_thread(self._state))
@@ -73,6 +90,7 @@ class SimulatedDay:
             "events": len(report.events),
             "memory, MB": [state.memory_mb for state in states],
             "files, MB": [state.files_mb for state in states],
+            "rows of tables that grew": grown([state.num_rows for state in states]),
             "CPU of a request with all that runs beside it, ms": [
                 round(1000 * (after.cpu_s - before.cpu_s) / max(1, after.num_requests - before.num_requests), 2)
                 for before, after in pairs
@@ -83,7 +101,8 @@ class SimulatedDay:
     def _state(self) -> ServerState:
         pid, report = self._served.process.pid, self._api.report
         memory_mb, files_mb = round(memory_bytes(pid) / 1e6), round(self._served.file_bytes() / 1e6)
-        return ServerState(memory_mb, files_mb, cpu_s(pid), report.num_sent, len(report.took_s))
+        num_rows = count_rows(self._served.data / DATABASE_NAME)
+        return ServerState(memory_mb, files_mb, cpu_s(pid), report.num_sent, len(report.took_s), num_rows)
 
 
 def main() -> None:

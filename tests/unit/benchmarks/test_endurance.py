@@ -1,13 +1,17 @@
-"""The clients of long runs: what they were told of each event, and which refusals named no time to retry."""
+"""Long runs: what clients were told of each event, refusals that named no time to retry, tables that grew."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 from benchmarks.endurance.client import ACKNOWLEDGED, REFUSED, UNANSWERED, LoadedApi, LoadReport
+from benchmarks.endurance.day import count_rows, grown
 
 Answer = Callable[[str, dict[str, Any]], bytes | None]  # of a request line and a body; None: the connection ends
 
@@ -90,3 +94,20 @@ def test_clients_send_at_their_rate_whatever_the_answers() -> None:
     report = asyncio.run(run())
     assert 0 < report.num_sent < 700
     assert report.took_s == []
+
+
+def test_only_tables_that_grew_are_told_with_their_rows(tmp_path: Path) -> None:
+    moments = []
+    with closing(sqlite3.connect(tmp_path / "a shop.db")) as writer:
+        writer.execute("CREATE TABLE events (key INTEGER PRIMARY KEY AUTOINCREMENT)")
+        writer.execute("CREATE TABLE leases (role)")
+        writer.execute("CREATE TABLE scores (event_key)")
+        writer.execute("INSERT INTO leases VALUES ('trainer')")
+        for num_scores in (0, 3, 0):
+            writer.execute("INSERT INTO events DEFAULT VALUES")
+            writer.execute("DELETE FROM scores")
+            writer.executemany("INSERT INTO scores VALUES (?)", [(number,) for number in range(num_scores)])
+            writer.commit()
+            moments.append(count_rows(tmp_path / "a shop.db"))
+    assert moments[0] == {"events": 1, "leases": 1, "scores": 0}
+    assert grown(moments) == {"events": [1, 2, 3], "scores": [0, 3, 0]}
