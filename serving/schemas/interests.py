@@ -7,7 +7,7 @@ from core.interests.mix import Mix
 from core.interests.report import InterestReport, SegmentChanges
 from core.interests.words import segment_name
 from serving.schemas.base import Schema
-from serving.schemas.openapi import document, parameter
+from serving.schemas.openapi import ERRORS_404, document, parameter
 
 MAX_BUCKETS = 60  # of a chart
 MAX_CATEGORIES = 12  # of a segment
@@ -144,4 +144,5 @@ GET_INTEREST_REPORT = document(
             "format", "string", "`csv`: a file of the events of each category in each time bucket.", default="json"
         ),
     ],
+    errors=ERRORS_404,
 )

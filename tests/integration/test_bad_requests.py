@@ -1,15 +1,21 @@
 """Requests that schemathesis makes of the OpenAPI document, valid and invalid, against the API on a SQLite database.
 
 Every answer is one that the document allows: its status, its content type, its schema; none is a 5xx, and data that the
-document forbids is refused. `make fuzz` sends more: FUZZ=N requests of each kind to each operation.
+document forbids is refused. Sequences of requests use what earlier ones named: what was made is there, what was deleted
+is gone. `make fuzz` sends more: FUZZ=N requests of each kind to each operation, and 10 N sequences.
 """
 
 from __future__ import annotations
 
+import copy
+import itertools
 import os
+import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,13 +30,23 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 from services.databases import Database
 from serving_doubles import Shop
 
+from core.ports.store import Store
 from serving.app import create_app
+from storage import open_store
 
 if TYPE_CHECKING:
     from schemathesis.schemas import APIOperation, BaseSchema
 
 NUM_REQUESTS = int(os.environ.get("FUZZ", "1"))
+NUM_SEQUENCES, NUM_STEPS = 10 * NUM_REQUESTS, 10
 KEY = {"X-API-Key": "secret"}
+GENERATED = settings(
+    database=None,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.generate],
+)
 # Some rules are of two fields together, or of the settings; the document has those of each field alone.
 UNCHECKED: list[CheckFunction] = [positive_data_acceptance]
 
@@ -39,7 +55,11 @@ pytestmark = pytest.mark.timeout(120 + 60 * NUM_REQUESTS)
 
 @pytest.fixture
 def app(sqlite_database: Database) -> FastAPI:
-    return create_app(Shop(sqlite_database.store).with_services(api_key=KEY["X-API-Key"]))
+    return api_on(sqlite_database.store)
+
+
+def api_on(store: Store) -> FastAPI:
+    return create_app(Shop(store).with_services(api_key=KEY["X-API-Key"]))
 
 
 @pytest.fixture
@@ -48,23 +68,33 @@ def session(app: FastAPI) -> Iterator[Any]:
         yield client
 
 
-def operations(app: FastAPI) -> list[APIOperation[Any, Any, Any, Any]]:
-    schema: BaseSchema = schemathesis.openapi.from_dict(app.openapi())
+def schema_of(app: FastAPI, document: dict[str, Any]) -> BaseSchema:
+    schema: BaseSchema = schemathesis.openapi.from_dict(document)
     schema.app = app
-    return [result.ok() for result in schema.get_all_operations()]
+    return schema
+
+
+def operations(app: FastAPI) -> list[APIOperation[Any, Any, Any, Any]]:
+    return [result.ok() for result in schema_of(app, app.openapi()).get_all_operations()]
+
+
+def linked_schema_of(app: FastAPI) -> BaseSchema:
+    """The document, with links from what makes or deletes something to what reads it."""
+    document = copy.deepcopy(app.openapi())
+    for path, methods in document["paths"].items():
+        same = {name: f"$request.path.{name}" for name in re.findall(r"{(\w+)}", path)}
+        for method in ("put", "delete"):
+            if same and method in methods and "get" in methods:
+                link = {"operationId": methods["get"]["operationId"], "parameters": same}
+                methods[method]["responses"]["200"]["links"] = {"read": link}
+    return schema_of(app, document)
 
 
 def violations_of(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode, session: Any) -> list[str]:
     """What is wrong with the answers to requests of one kind."""
     found: list[str] = []
 
-    @settings(
-        max_examples=NUM_REQUESTS,
-        database=None,
-        derandomize=True,
-        suppress_health_check=list(HealthCheck),
-        phases=[Phase.generate],
-    )
+    @settings(GENERATED, max_examples=NUM_REQUESTS)
     @given(case=operation.as_strategy(generation_mode=mode))
     def send(case: Any) -> None:
         send_one = partial(case.call, session=session, base_url="http://localhost")
@@ -89,3 +119,30 @@ def test_every_answer_is_one_that_the_document_allows(app: FastAPI, session: Any
         for violation in violations_of(operation, mode, session)
     ]
     assert violations == []
+
+
+def test_answers_in_sequences_of_requests_are_allowed_as_well(app: FastAPI, tmp_path: Path) -> None:
+    numbers, linked = itertools.count(), Counter[str]()
+
+    class Sequences(linked_schema_of(app).as_state_machine()):  # type: ignore[misc] # made of the document
+        """Requests linked by ids, most as schemathesis infers from the document; each sequence on a shop of its own."""
+
+        def setup(self) -> None:
+            self.store = open_store(f"sqlite:///{tmp_path / f'{next(numbers)}.db'}")
+            self.own = {"app": api_on(self.store), "base_url": "http://localhost"}
+
+        def teardown(self) -> None:
+            asgi.shutdown_lifespans()
+            self.store.close()
+
+        def get_call_kwargs(self, case: Any) -> dict[str, Any]:
+            return self.own | {"headers": KEY | dict(case.headers or {}) | KEY}
+
+        def validate_response(self, response: Any, case: Any, **_options: Any) -> None:
+            linked[case.operation.label] += self.recorder.find_parent(case_id=case.id) is not None
+            case.validate_response(
+                response, excluded_checks=UNCHECKED, headers=KEY, transport_kwargs=self.own, recorder=self.recorder
+            )
+
+    Sequences.run(settings=settings(GENERATED, max_examples=NUM_SEQUENCES, stateful_step_count=NUM_STEPS))
+    assert len(+linked) > 10, "operations that were given what others had named"
