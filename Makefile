@@ -197,7 +197,7 @@ N ?= 200
 faults: faults-embedded faults-distributed ## run both fault campaigns
 
 .PHONY: faults-embedded
-faults-embedded: $(VENV)/.installed-dev ## kill, suspend, fill the disk and set the clock of `tidewise up` wrong at random, alone and in pairs, under load; resumable (N=1000 ARGS="--seed 1")
+faults-embedded: $(VENV)/.installed-dev ## kill and suspend `tidewise up`, fill and slow its disk and set its clock wrong at random, alone and in pairs, under load; resumable (N=1000 ARGS="--seed 1")
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.faults.embedded --faults $(N) $(ARGS)
 
@@ -216,7 +216,7 @@ tutorial: $(VENV)/.installed-dev ## run docs/tutorial.md also on the files of ml
 
 FUZZ ?= 30
 .PHONY: fuzz
-fuzz: $(VENV)/.installed-dev ## send valid and invalid requests made of the OpenAPI document to the API (FUZZ=N of each kind per operation)
+fuzz: $(VENV)/.installed-dev ## send valid and invalid requests made of the OpenAPI document to the API (FUZZ=N of each kind per operation, 10 N sequences)
 	FUZZ=$(FUZZ) $(BIN)/pytest --timeout 0 tests/integration/test_bad_requests.py $(ARGS)
 
 .PHONY: exactness

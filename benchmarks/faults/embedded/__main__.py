@@ -4,9 +4,10 @@
 
 Clients send, undo, merge and erase, change items and read answers under an experiment; an operator imports events and a
 catalogue, backs up, trains and promotes. API processes, monitor, supervisor and the operator's commands are killed or
-suspended, and the disk is full or the clock wrong for a while, alone and in pairs, at random. At the end of each round
-the database and the newest backup are compared with what clients and operator were told. A round's figures are a line
-of the file; rounds that are there already are not run again. The exit code is 1 where a promise was broken.
+suspended; the disk is full, or slow (by strace), or the clock wrong for a while; alone and in pairs, at random. At the
+end of each round the database and the newest backup are compared with what clients and operator were told. A round's
+figures are a line of the file; rounds that are there already are not run again. The exit code is 1 where a promise was
+broken.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.faults.campaign import report
+from benchmarks.faults.embedded import slow_disk
 from benchmarks.faults.embedded.campaign import run_round, settings_in
 from benchmarks.faults.embedded.faults import drawn
 from benchmarks.faults.system import SMALL_MODEL, fill_and_train
@@ -39,6 +41,7 @@ def main() -> int:
     options = parse_options()
     sizes = [min(PER_ROUND, options.faults - begin) for begin in range(0, options.faults, PER_ROUND)]
     done = finished_rounds(options.out, seed=options.seed)
+    without = impossible()
     report(f"seed {options.seed}, {options.faults} incidents in {len(sizes)} rounds, {len(done)} of them done")
     with tempfile.TemporaryDirectory() as name:
         shop = Path(name) / "shop"
@@ -51,7 +54,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as folder:
                 seed = options.seed * 1000 + number
                 rng = random.Random(seed)
-                incidents = [drawn(rng) for _ in range(size)]
+                incidents = [drawn(rng, without=without) for _ in range(size)]
                 result = run_round(shop, Path(folder), seed=seed, incidents=incidents, report=report)
             entry = {"seed": options.seed, "round": number, "date": time.strftime("%F"), **asdict(result)}
             with options.out.open("a") as file:
@@ -61,6 +64,16 @@ def main() -> int:
     figures = summary(rounds)
     publish("random faults of the embedded system", figures)
     return int(any(figures["violations"].values()))
+
+
+def impossible() -> tuple[str, ...]:
+    """The kinds of faults that cannot be caused on this machine; reports why."""
+    try:
+        slow_disk.check()
+    except slow_disk.NoTracer as error:
+        report(f"no slow disk: {error}; install strace, and run as root or allow tracing")
+        return ("slow disk",)
+    return ()
 
 
 def finished_rounds(path: Path, *, seed: int) -> dict[int, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""`tidewise up` with several API processes and a monitor, which may be killed, suspended, out of disk or of time."""
+"""`tidewise up` with API processes and a monitor, which may be killed or suspended, their disk or clock disturbed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
 
 from benchmarks.faults.embedded.clock.sitecustomize import SHIFT_VARIABLE
+from benchmarks.faults.embedded.slow_disk import slowed
 from benchmarks.faults.processes import POLL_S, START_S, TIMEOUT_S, RecoveryTimeout, wait_until
 from benchmarks.faults.system import local_ports
 from tidewise.processes.children import free_port, running
@@ -103,6 +104,10 @@ class SupervisedServer:
             yield
         finally:
             self._shift.unlink(missing_ok=True)
+
+    def slow_disk(self, delay_s: float) -> AbstractContextManager[None]:
+        """The disk of the processes that run now is slow while the block runs."""
+        return slowed(self.children(), delay_s=delay_s)
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:

@@ -48,4 +48,12 @@ def test_a_seed_fixes_the_faults() -> None:
         "suspend",
         "full disk",
         "wrong clock",
+        "slow disk",
     }
+
+
+def test_faults_that_a_machine_cannot_cause_are_not_drawn() -> None:
+    rng = random.Random(3)
+    faults = [fault for _ in range(100) for fault in drawn(rng, without=("slow disk",)).faults]
+    assert len(faults) > 100
+    assert "slow disk" not in {fault.kind for fault in faults}
