@@ -21,11 +21,14 @@ from services.databases import Database
 from services.up_process import up
 from sqlalchemy import MetaData, create_engine, select
 
+from core.catalogue.items import Item
 from core.events.interactions import event_key_of
 from core.ingestion.sources import RequestSource
+from core.manage import save_items
 from core.ports.metadata import Secret
 from core.records.outcomes import answer_key_of
 from core.records.stored import DeadLetter
+from core.saved_snapshots.saved_snapshots import MIN_ITEMS
 from storage.codec import user_hash
 from tidewise.bootstrap import open_system
 from tidewise.demo.demo import fill
@@ -109,6 +112,7 @@ def shop(database: Database, shop_template: Path, tmp_path: Path) -> SearchedSho
             with system.store.transaction() as tx:
                 tx.models.save(champion)
                 tx.commit()
+        save_items(system.store, [Item(f"more-{number}") for number in range(MIN_ITEMS)])  # enough for a saved snapshot
         payload = f'{{"user_id": "{USER}", "item_id": 3}}'.encode()
         letters = [DeadLetter("interactions", 0, 1, f"item_id: wanted text, got 3 of {USER}", payload, 1)]
         system.ingestor.ingest([], RequestSource("a worker"), dead_letters=letters)
@@ -159,6 +163,8 @@ def test_no_file_and_no_table_holds_anything_of_an_erased_user(shop: SearchedSho
             *(("event-of-guest", "outcomes"), ("event-deferred", "deferred_outcomes")),
             *(("deferred answer", "deferred_outcomes"), ("counted city", "topic_days")),
         }, "the search finds what is there"
+        process.until(lambda: list(shop.folder.glob("snapshots/*/*")))
+        (key,) = {value for table, column, value in shop.rows() if column == "merged_into"} - {b"None"}
         client.delete(f"/v1/users/{USER}").raise_for_status()
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
@@ -170,6 +176,7 @@ def test_no_file_and_no_table_holds_anything_of_an_erased_user(shop: SearchedSho
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert shop.in_files() <= {("counted city", "tidewise.db", "")}
     stored = list(shop.rows())
+    assert key not in {value for _, column, value in stored if column in ("user_key", "merged_into")}
     assert any((table, column, value) == ("users", "user_id", OTHER.encode()) for table, column, value in stored)
     with open_system(small_shop.settings_in(shop.folder)) as system, system.store.transaction() as tx:
         secret = tx.metadata.secret(Secret.ERASURE)
