@@ -23,7 +23,7 @@ KINDS = ("view", "view", "click", "cart", "purchase", "dislike")
 EXPERIMENT, EXPERIMENT_SCENARIO = "campaign", "campaign"
 EVENTS = "/v1/interactions?wait=applied"
 NAMES = "shopper-"  # how the ids of its users, items and events begin
-EXPIRED_MS = 600_000  # also by a clock that is minutes late
+EXPIRED_MS = 600_000  # ago: also by a clock that is minutes late
 FOLLOWED_S = 2.0  # how soon an answer must follow a change of an item through another process
 CLIENT_PAUSE_S = 0.02
 
@@ -182,7 +182,8 @@ def prepare(urls: Sequence[str], outages: Outages) -> list[str]:
     with Calls(urls, outages) as calls:
         calls.until_answered("PUT", f"/v1/scenarios/{EXPERIMENT_SCENARIO}", json={"n": 5})
         arms = [{"name": "control", "share": 0.5}, {"name": "other", "share": 0.5}]
-        experiment = {"scenario": EXPERIMENT_SCENARIO, "arms": arms}
+        start = now_ms() - EXPIRED_MS  # so that it has begun by a wrong clock too
+        experiment = {"scenario": EXPERIMENT_SCENARIO, "arms": arms, "start": start}
         calls.until_answered("PUT", f"/v1/experiments/{EXPERIMENT}", json=experiment)
         return [item["item_id"] for item in calls.until_answered("GET", "/v1/items?limit=100")["items"]]
 
