@@ -72,7 +72,8 @@ def test_clients_go_on_while_an_api_and_the_monitor_are_killed(shop: Path) -> No
         assert len(first) == 3  # two APIs and the monitor
         for number in range(8):  # over new connections, which the kernel spreads
             httpx.get(f"{url}/health").raise_for_status()
-            assert requests_counted(url) == number + 1
+            # A process counts a request once it has answered, and the next may be answered by the other one.
+            server.until(lambda number=number: requests_counted(url) == number + 1)
         with Client(url) as client:
             for pid in (first[0], first[2]):
                 num_before = len(client.acknowledged)
