@@ -34,7 +34,7 @@ OBJECTS_WHILE_IMPORTING = 1_000_000  # a start allocates 450,000 that stay
 LOW_PRIORITY = 5  # niceness of a process that works beside those that answer or commit
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
-LARGE_BYTES = 8 << 20  # of an array: more than an answer from a million items needs
+LARGE_BYTES = 5_000_000  # of an array: more than the scores of a million items
 
 
 def limit_native_threads() -> None:
