@@ -6,6 +6,8 @@ was committed before.
 
 from __future__ import annotations
 
+import secrets
+
 from core.ports.store import ReadTransaction, Transaction
 
 NUM_MARKS = 32  # of the newest states of a kind, of all machines that share the database
@@ -16,10 +18,12 @@ def has_mark(read: ReadTransaction, kind: str, mark: str) -> bool:
     return mark in _marks(read, kind)
 
 
-def add_mark(tx: Transaction, kind: str, mark: str) -> None:
-    """Add a mark; one process after the other."""
+def add_mark(tx: Transaction, kind: str) -> str:
+    """Add a new mark; one process after the other."""
     tx.items.lock_revision()
+    mark = secrets.token_hex(8)
     tx.metadata.save({kind: " ".join([*_marks(tx, kind), mark][-NUM_MARKS:])})
+    return mark
 
 
 def remove_marks(tx: Transaction, kind: str) -> None:

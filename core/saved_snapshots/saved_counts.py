@@ -11,13 +11,13 @@ A restored database that has the second holds all that they count; `rebuild`, wh
 from __future__ import annotations
 
 import logging
-import secrets
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from core.ports.array_folders import ArrayFolders, DamagedArrays
 from core.ports.store import ReadTransaction, Store
 from core.saved_snapshots.marks import add_mark, has_mark
+from core.saved_snapshots.newest import Misfit, check_about, save_newest
 from core.transitions.counts import CountRules, TransitionCounts
 from core.transitions.transition import TransitionChanges
 
@@ -30,10 +30,6 @@ NEW_SHARE = 0.05  # of the saved ones; with fewer new ones they stay
 PERIOD_S = 900.0  # between two: a million transitions are 27 MB and more
 YOUNG_S = 60.0  # counts that another process may have saved after the read transaction of this one began
 OTHER_DATABASE = "they were not made from this state of the database"
-
-
-class OtherCounts(ValueError):
-    """Saved counts are not those of this process; the message says what differs."""
 
 
 class LoadedCounts(NamedTuple):
@@ -59,7 +55,7 @@ class SavedCounts:
             is_young = self._folders.age_s(name) < YOUNG_S
             try:
                 return self._loaded(read, name)
-            except (DamagedArrays, OtherCounts, KeyError) as error:
+            except (DamagedArrays, Misfit, KeyError) as error:
                 logger.warning("the saved counts of %s transitions are not used: %s", name, error)
                 if not is_young:
                     self._folders.delete(name)
@@ -83,9 +79,8 @@ class SavedCounts:
 
     def _save(self, store: Store) -> bool:
         begin_s = time.monotonic()
-        marks = secrets.token_hex(8), secrets.token_hex(8)
         with store.transaction() as tx:
-            add_mark(tx, COUNTS_MARKS, marks[0])
+            before = add_mark(tx, COUNTS_MARKS)
             tx.commit()
         with store.read() as read:
             counts, new = self.load(read) or (TransitionCounts(self._rules), read.transitions.since({}))
@@ -93,32 +88,23 @@ class SavedCounts:
         if not counts.num_rows:
             return False
         with store.transaction() as tx:
-            add_mark(tx, COUNTS_MARKS, marks[1])
-            if not has_mark(tx, COUNTS_MARKS, marks[0]):
+            after = add_mark(tx, COUNTS_MARKS)
+            if not has_mark(tx, COUNTS_MARKS, before):
                 return False  # the log was rewritten meanwhile
             tx.commit()
         name = str(sum(counts.num_rows.values()))
-        self._folders.save(name, counts.arrays(), self._about | {"marks": " ".join(marks)})
-        for other in self._folders.names():
-            if other != name:
-                self._folders.delete(other)
+        save_newest(self._folders, name, counts.arrays(), self._about | {"marks": f"{before} {after}"})
         logger.info("counts of %s transitions saved in %.1f s", name, time.monotonic() - begin_s)
         return True
 
     def _loaded(self, read: ReadTransaction, name: str) -> LoadedCounts:
-        """Raises `DamagedArrays` and `OtherCounts`."""
+        """Raises `DamagedArrays` and `Misfit`."""
         arrays, about = self._folders.load(name)
-        self._check(read, about)
+        check_about(about, self._about)
+        if not all(has_mark(read, COUNTS_MARKS, mark) for mark in about["marks"].split()):
+            raise Misfit(OTHER_DATABASE)
         counts = TransitionCounts.of_arrays(self._rules, arrays)
         new = read.transitions.after(counts.num_rows)
         if new.restarted:
-            raise OtherCounts(OTHER_DATABASE)
+            raise Misfit(OTHER_DATABASE)
         return LoadedCounts(counts, new)
-
-    def _check(self, read: ReadTransaction, about: Any) -> None:
-        for key, wanted in self._about.items():
-            if about[key] != wanted:
-                msg = f"wanted {key} {wanted}, got {about[key]}"
-                raise OtherCounts(msg)
-        if not all(has_mark(read, COUNTS_MARKS, mark) for mark in about["marks"].split()):
-            raise OtherCounts(OTHER_DATABASE)

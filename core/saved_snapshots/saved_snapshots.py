@@ -13,8 +13,8 @@ Else it is discarded, with a line in the log.
 from __future__ import annotations
 
 import logging
-import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from core.ports.index import IndexReader
 from core.ports.store import ReadTransaction, Store
 from core.saved_snapshots.catalogue_arrays import arrays_of, catalogue_of
 from core.saved_snapshots.marks import add_mark, has_mark
+from core.saved_snapshots.newest import Misfit, check_about, save_newest
 
 logger = logging.getLogger(__name__)
 
@@ -95,13 +96,11 @@ class SavedSnapshots:
         name = _name(version, revision)
         try:
             arrays, about = self._folders.load(name)
-            problem = self._misfit(read, version, revision, about)
-            if problem is None:
-                return _unpacked(arrays, revision)
-        except (DamagedArrays, KeyError) as error:
-            problem = str(error)
-        logger.warning("the saved snapshot %s is discarded: %s; the process starts from the database", name, problem)
-        self._folders.delete(name)
+            self._check(read, version, revision, about)
+            return _unpacked(arrays, revision)
+        except (DamagedArrays, Misfit, KeyError) as error:
+            logger.warning("the saved snapshot %s is discarded: %s; the process starts from the database", name, error)
+            self._folders.delete(name)
         return None
 
     def save(self, store: Store, version: str, catalogue: Catalogue, model: Arrays) -> bool:
@@ -110,28 +109,21 @@ class SavedSnapshots:
             if not may_write:
                 return False
             begin_s = time.monotonic()
-            mark = secrets.token_hex(8)
             with store.transaction() as tx:
-                add_mark(tx, MARKS, mark)
+                mark = add_mark(tx, MARKS)
                 tx.commit()
             name = _name(version, catalogue.revision)
             arrays = {f"catalogue_{key}": array for key, array in arrays_of(catalogue).items()}
             arrays |= {f"model_{key}": array for key, array in model.items()}
-            self._folders.save(name, arrays, self._identity.about(version) | {"mark": mark})
-            for other in self._folders.names():
-                if other != name:
-                    self._folders.delete(other)
+            save_newest(self._folders, name, arrays, self._identity.about(version) | {"mark": mark})
         logger.info("snapshot of %d items saved in %.1f s", len(catalogue), time.monotonic() - begin_s)
         return True
 
-    def _misfit(self, read: ReadTransaction, version: str, revision: int, about: Any) -> str | None:
-        """Why it does not fit; None if it does."""
-        for key, wanted in self._identity.about(version).items():
-            if about[key] != wanted:
-                return f"wanted {key} {wanted}, got {about[key]}"
+    def _check(self, read: ReadTransaction, version: str, revision: int, about: Mapping[str, Any]) -> None:
+        """Raises `Misfit` where it does not fit."""
+        check_about(about, self._identity.about(version))
         if not has_mark(read, MARKS, about["mark"]) or revision > read.items.revision():
-            return "it was not made from this state of the database"
-        return None
+            raise Misfit("it was not made from this state of the database")
 
 
 def _unpacked(arrays: Arrays, revision: int) -> SavedSnapshot:

@@ -16,7 +16,7 @@ from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, best_place
 
 MAX_KEPT = 10_000  # items whose strongest neighbours are kept until they change
 MAX_ADDITIONS = 64  # of an item, until they are merged
-FOLD_SHARE = 0.25  # of the pairs: when this many were added, everything is sorted again
+FOLD_SHARE = 0.25  # of the pairs: when this many were added, all are merged into the sorted pairs
 
 
 class Neighbours(NamedTuple):
@@ -142,9 +142,9 @@ class _State(NamedTuple):
 class NeighbourCounts:
     """The counts of one direction in memory. One thread adds; any thread reads.
 
-    Additions are appended to their items and merged when the item is read, or when many have come. Then the weakest
-    neighbours of an item with more than `max_stored` are left out, so that memory is bounded by the number of items:
-    they stay in its total, and count from 0 if they come again.
+    Additions are appended to their items, merged into all counts of an item when it has many, and into the sorted pairs
+    when all have. Then the weakest neighbours of an item with more than `max_stored` are left out, so that memory is
+    bounded by the number of items: they stay in its total, and count from 0 if they come again.
     """
 
     def __init__(self, arrays: Sequence[NDArray[Any]] | None = None, *, max_neighbours: int, max_stored: int) -> None:

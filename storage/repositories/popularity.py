@@ -6,7 +6,6 @@ A log (`writer_log`) names the items that each commit changed; its oldest rows a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -76,8 +75,7 @@ class PopularityRepository:
         rows = LOG.since(self._session, position)
         if rows.restarted:
             return PopularityChanges(*self.scores(), rows.position, restarted=True)
-        payloads = b"".join(chain.from_iterable(rows.payloads.values()))
-        changed = np.unique(np.frombuffer(payloads, PACKED_KEY)).astype(np.int64)
+        changed = np.unique(np.frombuffer(rows.content, PACKED_KEY)).astype(np.int64)
         scores = self.scores_of(changed) if len(changed) else (changed, np.empty(0))
         return PopularityChanges(*scores, rows.position, restarted=False)
 

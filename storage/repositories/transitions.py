@@ -7,7 +7,6 @@ of them, which keeps its key.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from struct import Struct
 
 import numpy as np
@@ -100,6 +99,6 @@ def _runs(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
 
 def _changes(read: LogRows) -> TransitionChanges:
     num_rows = {key: sum(map(len, payloads)) // PACKED.size for key, payloads in read.payloads.items()}
-    packed = np.frombuffer(b"".join(chain.from_iterable(read.payloads.values())), FIELDS)
+    packed = np.frombuffer(read.content, FIELDS)
     rows: IntArray = np.stack([packed[name].astype(np.int64) for name in Transition._fields], axis=1)
     return TransitionChanges(rows, read.position, read.restarted, num_rows)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from sqlalchemy import Table, bindparam, delete, func, select
 from sqlalchemy.sql.elements import CompilerElement
@@ -28,6 +29,11 @@ class LogRows:
     payloads: Mapping[int, list[bytes]]
     position: Mapping[int, int]
     restarted: bool
+
+    @property
+    def content(self) -> bytes:
+        """All payloads together, those of one writer after those of another."""
+        return b"".join(chain.from_iterable(self.payloads.values()))
 
 
 @dataclass(frozen=True)

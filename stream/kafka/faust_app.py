@@ -12,6 +12,8 @@ from faust.tables import TableManager
 
 from stream.kafka.settings import KafkaSecurity, StreamSettings, WorkerSettings
 
+LONGEST_HEARTBEAT_S = 0.5  # between two: so late a worker learns that it must take over partitions
+
 
 def credentials(security: KafkaSecurity) -> faust.SASLCredentials | faust.SSLCredentials | None:
     """The security settings as Faust's credentials."""
@@ -41,9 +43,7 @@ def make_app(kafka: StreamSettings, worker: WorkerSettings, *, data_dir: Path) -
         consumer_group_instance_id=worker.name,  # a restarted worker gets its partitions back in 2 s instead of 5
         consumer_metadata_max_age_ms=5_000,  # new partitions are noticed after 5 s instead of 5 minutes
         broker_session_timeout=worker.session_timeout_s,
-        broker_heartbeat_interval=min(
-            0.5, worker.session_timeout_s / 4
-        ),  # how late a worker learns that it must take over partitions
+        broker_heartbeat_interval=min(LONGEST_HEARTBEAT_S, worker.session_timeout_s / 4),
         broker_rebalance_timeout=10.0,
         broker_request_timeout=15.0,  # drops a silent connection; above the 10 s that a join may take in a rebalance
         broker_commit_interval=1.0,
