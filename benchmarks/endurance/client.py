@@ -1,8 +1,8 @@
 """Many clients of the API in one thread: kept connections, prepared requests, little cost beside the server's.
 
-Each sends its next request at a time of its own choice, whether others wait or not, gives up after a time limit and
-connects again. What happened to each event is kept by its number, so that what is stored can be compared with what
-clients were told.
+Each has requests due at random times, whether others wait or not, sends at once those that became due while it waited,
+gives up after a time limit and connects again. What happened to each event is kept by its number, so that what is
+stored can be compared with what clients were told.
 """
 
 from __future__ import annotations
@@ -72,7 +72,8 @@ class LoadedApi:
                 break
             await asyncio.sleep(max(0.0, due_s - time.monotonic()))
             await self._send(connection, random_source)
-            due_s = max(due_s, time.monotonic()) if every_s else time.monotonic()
+            if not every_s:
+                due_s = time.monotonic()
         connection.close()
 
     async def _send(self, connection: _Connection, random_source: random.Random) -> None:
@@ -126,6 +127,17 @@ class _Connection:
 
     async def call(self, request: str, body: bytes) -> tuple[int, bool, bytes]:
         """The status, whether there is a Retry-After, and the body of an answer."""
+        is_kept = self._streams is not None
+        try:
+            return await self._exchange(request, body)
+        except (asyncio.IncompleteReadError, ConnectionError) as error:
+            has_begun = isinstance(error, asyncio.IncompleteReadError) and error.partial
+            if has_begun or not is_kept:
+                raise
+        self.close()  # a server ends connections that were idle for long; events have ids, so it may ask again
+        return await self._exchange(request, body)
+
+    async def _exchange(self, request: str, body: bytes) -> tuple[int, bool, bytes]:
         if self._streams is None:
             self._streams = await asyncio.open_connection("127.0.0.1", self._port)
         reader, writer = self._streams

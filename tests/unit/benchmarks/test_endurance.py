@@ -22,8 +22,8 @@ def reply(status: str, body: object, *headers: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + content
 
 
-def report_of(answer: Answer, *, clients: int = 2) -> LoadReport:
-    """What clients report of a server that answers so, after a tenth of a second."""
+def report_of(answer: Answer, *, clients: int = 2, kept: bool = True) -> LoadReport:
+    """What clients report of a server that answers so, after a tenth of a second. `kept`: it keeps connections."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.readline():
@@ -35,6 +35,8 @@ def report_of(answer: Answer, *, clients: int = 2) -> LoadReport:
             if answered is None:
                 break
             writer.write(answered)
+            if not kept:
+                break
         writer.close()
 
     async def run() -> LoadReport:
@@ -81,6 +83,34 @@ def test_a_server_that_ends_the_connection_is_asked_again_over_another() -> None
 
     report = report_of(answer, clients=1)
     assert set(report.statuses) == {"200"}
+
+
+def test_a_kept_connection_that_has_ended_is_no_missing_answer() -> None:
+    def answer(_request: str, body: dict[str, Any]) -> bytes:
+        return reply("200 OK", {"results": [{"status": "accepted"} for _ in body.get("events", [])]})
+
+    report = report_of(answer, clients=1, kept=False)
+    assert set(report.statuses) == {"200"}
+
+
+def test_what_became_due_while_a_client_waited_is_sent_too() -> None:
+    async def run() -> LoadReport:
+        waiting_s = iter([1.0])
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while await reader.readline():
+                await reader.readuntil(b"\r\n\r\n")
+                await asyncio.sleep(next(waiting_s, 0.0))
+                writer.write(reply("503 Unavailable", {}, "Retry-After: 1", "Connection: close"))
+                break
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            loaded = LoadedApi(server.sockets[0].getsockname()[1], ["ann"], ["tent"], prefix="load-")
+            await loaded.run(clients=1, rate=20.0, seconds=2.0)
+        return loaded.report
+
+    assert asyncio.run(run()).num_sent > 30
 
 
 def test_clients_send_at_their_rate_whatever_the_answers() -> None:
