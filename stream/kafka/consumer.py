@@ -15,15 +15,16 @@ from typing import Any, Protocol
 
 import faust
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidSessionTimeoutError, KafkaError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.exceptions import ConsumerNotStarted
 from faust.transport.consumer import RecordMap
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, Message
+from mode import Service
 from mode.services import WaitResults
 
-from core.errors import StreamUnavailable
+from core.errors import InvalidSettings, StreamUnavailable
 from stream.kafka.admin import log_bounds, topic_id
 from stream.kafka.eager import EagerCoroutine
 from stream.kafka.settings import StreamSettings
@@ -35,6 +36,7 @@ COMMIT_TIMEOUT_S = 5.0  # nothing is fetched while a commit is awaited, which Fa
 BOUNDS_TIMEOUT_S = 3.0  # a reachable broker answers within milliseconds
 MAX_WAITING_BYTES = 64 * 2**20  # of messages that are not applied; Faust counts messages alone, up to 65,536
 FULL_PAUSE_S = 0.01
+CHECK_EVERY_S = 1.0
 
 
 class RebalanceListener(Protocol):
@@ -50,6 +52,10 @@ class RebalanceListener(Protocol):
 
     def on_gap(self, partition: int, start: int, end: int) -> None:
         """The log has no message from offset `start` up to `end`, which is excluded. Called by the client's thread."""
+        ...
+
+    def on_refused(self, error: InvalidSettings) -> None:
+        """The brokers do not let this worker join its group."""
         ...
 
     async def seek_assigned(self, consumer: DatabaseOffsetConsumer) -> None:
@@ -138,6 +144,12 @@ class ResilientConsumerThread(driver.AIOKafkaConsumerThread):
         transport = self.consumer.transport
         assert isinstance(transport, DatabaseOffsetTransport)
         return transport
+
+    def group_error(self) -> KafkaError | None:
+        """The error that keeps this client from joining its group, if any."""
+        coordinator = self._ensure_consumer()._coordinator  # noqa: SLF001 - asking it would clear the error
+        error: KafkaError | None = coordinator._pending_exception  # noqa: SLF001
+        return error
 
     def highwater(self, tp: TP) -> int:
         """The end offset as of the last fetch, as far as it may be read; None before the first fetch, as in Faust's."""
@@ -262,6 +274,20 @@ class DatabaseOffsetConsumer(driver.Consumer):
     async def perform_seek(self) -> None:
         """Called by Faust after each rebalance."""
         await self._transport.listener.seek_assigned(self)
+
+    @Service.task
+    async def _check_session(self) -> None:
+        """Report a refused session once: Faust never asks for errors of the group, and the client tries no more."""
+        async for _ in self.itertimer(CHECK_EVERY_S, name="session"):
+            if isinstance(self._thread.group_error(), InvalidSessionTimeoutError):
+                seconds = self.app.conf.broker_session_timeout
+                msg = (
+                    f"kafka.session_timeout_s: the brokers refuse {seconds:g} s, which must lie between their "
+                    "group.min.session.timeout.ms (6000 by default) and group.max.session.timeout.ms; change the "
+                    "setting, or that of all brokers and restart them"
+                )
+                self._transport.listener.on_refused(InvalidSettings(msg))
+                return
 
     def assigned_partitions(self) -> set[int]:
         """The partitions assigned to this worker; none before the consumer has started."""

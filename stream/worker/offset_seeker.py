@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Protocol, TypeVar
 
-from core.errors import OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
+from core.errors import InvalidSettings, OffsetOutOfLog, StoreUnavailable, StreamUnavailable, TopicMissing
 from stream.worker.log_identity import IdentifiedLog, LogIdentity
 from stream.worker.offset_tracker import OffsetTracker
 
@@ -104,6 +104,10 @@ class OffsetSeeker:
     def on_gap(self, partition: int, start: int, end: int) -> None:
         """The log has no message from offset `start` up to `end`, which is excluded. May be called from any thread."""
         self._offsets.add_gap(partition, start, end)
+
+    def on_refused(self, error: InvalidSettings) -> None:
+        """The brokers do not let this worker join its group: stop it."""
+        self._fail(error)
 
     async def seek_assigned(self, consumer: SeekableConsumer) -> None:
         """Seek every assigned partition; during a rebalance, wait for the seek that follows the new assignment.

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from services.kafka import Broker
 from services.streaming import SHAPE, Streaming, assert_counted_once, clicks, send, streaming
-from services.workers import num_events
+from services.workers import WorkerProcess, num_events
 
 from core.events.interactions import EventTypes, Interaction
 from core.ingestion.ingest import Ingestor
@@ -67,6 +67,17 @@ def test_every_event_counts_once_when_the_worker_is_killed(broker: Broker, datab
             sender.join()
         stream.await_events(3_000)
         assert_counted_once(stream.store, events)
+
+
+def test_a_session_that_brokers_refuse_ends_the_worker_with_the_reason(
+    stopped: Streaming, sqlite_database: Any, tmp_path: Path
+) -> None:
+    worker = WorkerProcess(stopped.kafka, sqlite_database.url, tmp_path, name="hasty", session_timeout_s=0.5)
+    worker.start()  # the brokers of tests allow 1 s
+    assert worker.wait() == 1
+    error = worker.log.splitlines()[-1]
+    assert error.startswith("core.errors.InvalidSettings: kafka.session_timeout_s: the brokers refuse 0.5 s")
+    assert "group.min.session.timeout.ms" in error
 
 
 def test_compressed_messages_are_read(case: Streaming) -> None:

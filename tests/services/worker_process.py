@@ -1,6 +1,6 @@
 """One worker as a process, for tests that kill it: real Faust, real ingest, a SQLite file.
 
-Run as `python worker_process.py DATABASE SETTINGS_JSON NAME`.
+Run as `python worker_process.py DATABASE SETTINGS_JSON NAME SESSION_TIMEOUT_S`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main() -> None:
     try:
         StreamWorker(
             kafka,
-            WorkerSettings(name=sys.argv[3], stall_timeout_s=30.0),
+            WorkerSettings(name=sys.argv[3], stall_timeout_s=30.0, session_timeout_s=float(sys.argv[4])),
             ingestor=Ingestor(store, types=types, shape=SHAPE),
             codec=Codec(types=types, partitions=ensured_partitions(kafka)),
             publish_dead_letters=dead_letter_topic,

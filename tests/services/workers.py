@@ -22,8 +22,11 @@ SOUGHT = "reading from the database's offsets"  # in the log of a worker whose p
 class WorkerProcess:
     """A worker process that can be restarted, on one database."""
 
-    def __init__(self, kafka: StreamSettings, url: str, folder: Path, *, name: str = "worker-1") -> None:
-        self._command = [sys.executable, "-P", str(ENTRY), url, json.dumps(dataclasses.asdict(kafka)), name]
+    def __init__(
+        self, kafka: StreamSettings, url: str, folder: Path, *, name: str = "worker-1", session_timeout_s: float = 6.0
+    ) -> None:
+        options = [url, json.dumps(dataclasses.asdict(kafka)), name, str(session_timeout_s)]
+        self._command = [sys.executable, "-P", str(ENTRY), *options]
         self._log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 
