@@ -202,7 +202,7 @@ faults-embedded: $(VENV)/.installed-dev ## kill and suspend `tidewise up`, fill 
 	$(BIN)/python -m benchmarks.faults.embedded --faults $(N) $(ARGS)
 
 .PHONY: faults-distributed
-faults-distributed: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL and APIs under load, and slow, silence or cut the network to PostgreSQL (ARGS=--quick)
+faults-distributed: $(VENV)/.installed-dev ## kill workers, broker, PostgreSQL, APIs, trainer and monitor under load, back up, and slow, silence or cut the network to PostgreSQL (ARGS=--quick)
 	$(BIN)/python -m benchmarks.faults $(ARGS)
 
 .PHONY: upgrade-test

@@ -6,12 +6,13 @@
 
 Events are sent to Kafka at a rate, clients post to two APIs, two workers apply. Shoppers use the rest of the API: they
 undo, merge, erase, change items and users, and read answers under an experiment; an operator imports a catalogue again
-and again. Workers, broker, PostgreSQL and APIs are killed and restarted, also two of them within a second; workers are
-suspended past their session, join and leave; a proxy makes PostgreSQL slow or silent, or resets all connections to it.
-After unexpected exits processes are restarted and counted. A recovery ends when a click sent after the fault to every
-partition is in the database. At the end the database is compared with the senders' ledgers and with what shoppers and
-operator were told. The exit code is 1 where a promise was broken, or a recovery took more than 90 s, which ends the
-campaign.
+and again and backs up; a trainer fine-tunes and promotes, a monitor watches. Workers, broker, PostgreSQL, APIs, trainer
+and monitor are killed and restarted, also two of them within a second; workers are suspended past their session, join
+and leave; a proxy makes PostgreSQL slow or silent, or resets all connections to it. After unexpected exits processes
+are restarted and counted. A recovery ends when a click sent after the fault to every partition is in the database. At
+the end the database, and one restored from the newest backup, are compared with the senders' ledgers and with what
+shoppers and operator were told, models and drift with what trainer and monitor must have done. The exit code is 1 where
+a promise was broken, or a recovery took more than 90 s, which ends the campaign.
 """
 
 from __future__ import annotations
@@ -21,21 +22,25 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+from benchmarks.faults import trainer_and_monitor
 from benchmarks.faults.campaign import Campaign, plan, report, upgrade
 from benchmarks.faults.clients.answers import Span
+from benchmarks.faults.clients.backups import restored
 from benchmarks.faults.clients.shop_client import NAMES
 from benchmarks.faults.ledger import Ledger, LedgerRecords, Stored, compare, event_key
 from benchmarks.faults.processes import RecoveryTimeout
 from benchmarks.faults.shoppers import Shoppers
-from benchmarks.faults.system import DistributedSystem, shop, system
+from benchmarks.faults.system import DistributedSystem, shop, system, url_of_settings
 from benchmarks.faults.traffic import ApiClients, EventStream, Probes, sending, with_long_timeout
 from benchmarks.report import publish
 from core.clock import DAY_MS
 from tidewise.processes.kafka import kafka_settings
+from tidewise.settings.schema import Settings
 
 FULL = {
     "workers": 20,
@@ -43,6 +48,8 @@ FULL = {
     "databases": 5,
     "doubles": 8,
     "apis": 10,
+    "trainers": 4,
+    "monitors": 2,
     "zombies": 5,
     "joins": 3,
     "slows": 3,
@@ -54,6 +61,8 @@ QUICK = {
     "databases": 2,
     "doubles": 1,
     "apis": 1,
+    "trainers": 2,
+    "monitors": 1,
     "zombies": 1,
     "joins": 1,
     "slows": 1,
@@ -78,7 +87,8 @@ def run(
     probe_ledger = target.folder / "probes.ledger"
     timeouts: list[str] = []
     faults: list[Span] = []
-    shoppers = Shoppers(urls, target.data, num=options.shoppers, seed=options.seed)
+    ledgers = [stream.ledger, probe_ledger, *clients.ledgers]
+    shoppers = Shoppers(urls, target.data, num=options.shoppers, seed=options.seed, ledgers=ledgers)
     with ExitStack() as stack:
         ledger = stack.enter_context(Ledger(probe_ledger))
         probes = stack.enter_context(closing(Probes(kafka, target.database.url, item_id=items[0], ledger=ledger)))
@@ -89,27 +99,25 @@ def run(
             steps = plan(campaign, counts) if options.old is None else upgrade(campaign)
             for cause_fault in steps:
                 began_s = time.monotonic()
-                cause_fault()
-                faults.append((began_s, time.monotonic()))
+                try:
+                    cause_fault()
+                finally:
+                    faults.append((began_s, time.monotonic()))
         duration_s = time.monotonic() - started_s
         with recorded(timeouts):
             campaign.probes.recovery_s(time.monotonic())  # after all other events of each partition
-    records = LedgerRecords.read([stream.ledger, probe_ledger, *clients.ledgers])
-    shape, half_life_ms = settings.window, settings.popularity.half_life_days * DAY_MS
-    violations = compare(
-        records,
-        Stored.read(target.database.url).without(NAMES),
-        before=before,
-        size=shape.size,
-        step=shape.step,
-        half_life_ms=half_life_ms,
-    )
+            trainer_and_monitor.finish(target)
+    records = LedgerRecords.read(ledgers)
+    violations = ledger_violations(records, target.database.url, settings, before=before)
+    violations |= trainer_and_monitor.violations(target)
     if options.shoppers:
+        violations |= backups_violations(target, shoppers, before=before)
         del violations["wrong popularity"]  # they view, undo and erase the same items: a part of the derived state
         old, sent = {row.key for row in before.rows}, {event_key(event_id) for event_id in records.sent}
         violations |= shoppers.violations(target.database.url, settings, before=old, others=sent, faults=faults)
     figures = (
         campaign.figures()
+        | trainer_and_monitor.figures(target)
         | shoppers.figures()
         | {
             "events acknowledged": len(records.acknowledged),
@@ -119,6 +127,34 @@ def run(
         }
     )
     return figures, violations | {"recovery timeouts": len(timeouts)}
+
+
+def ledger_violations(records: LedgerRecords, url: str, settings: Settings, *, before: Stored) -> dict[str, int]:
+    """The number of violations of each promise to the senders with ledgers, in PostgreSQL at `url`."""
+    return compare(
+        records,
+        Stored.read(url).without(NAMES),
+        before=before,
+        size=settings.window.size,
+        step=settings.window.step,
+        half_life_ms=settings.popularity.half_life_days * DAY_MS,
+    )
+
+
+def backups_violations(target: DistributedSystem, shoppers: Shoppers, *, before: Stored) -> dict[str, int]:
+    """The number of violations of each promise about the newest backup, restored into a new database and folder."""
+    backups, found = shoppers.backups(), Counter[str]()
+    for backup in backups:
+        url, folder = target.database.create_empty("restored"), target.folder / "restored"
+        settings = restored(backup, target.data, folder, {"database.url": url_of_settings(url)})
+        found.update(shoppers.backup_violations(url, settings, backup))
+        records, applied = LedgerRecords.read_until(backup.ended.sizes), LedgerRecords.read_until(backup.began.sizes)
+        records.acknowledged = set(applied.reported_seqs)  # Kafka had the others, to be applied after the backup
+        records.reported_seqs = applied.reported_seqs
+        from_ledgers = ledger_violations(records, url, settings, before=before)
+        found.update({f"backup: {promise}": num for promise, num in from_ledgers.items()})
+        del found["backup: wrong popularity"]
+    return {"no backup": int(not backups), **found}
 
 
 @contextmanager

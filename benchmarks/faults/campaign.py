@@ -5,6 +5,7 @@ Independent of how the system is built and of the comparison at the end.
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import statistics
@@ -12,17 +13,22 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks.faults.processes import Child
+from benchmarks.faults.processes import Child, children_of
 from benchmarks.faults.system import DistributedSystem, step_of
 from benchmarks.faults.traffic import Probes
+from core.drift.monitor import ROLE as MONITOR
+from tidewise.processes.trainer import request_job
+from tidewise.training.learning import TRAINER
 
 SLOW_S, DELAY_S = 5.0, 0.05  # how long the database is slow, and by how much for each chunk of bytes
 SILENT_S = 12.0  # longer than a transaction may be idle
 SUSPENDED_S = 8.0  # a worker's session expires after 6 s
 LONGEST_GAP_S = 1.0  # between the two faults of a pair
+LONGEST_TRAINING_S = 10.0  # from a request
 LONGEST_PAUSE_S = 3.0  # between two faults; a new one may begin while processes still warm up after the last
 TARGETS_S = {
     "worker killed, restarted at once": 5.0,
@@ -50,6 +56,7 @@ class Campaign:
     random: random.Random
     recoveries_s: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     steps: Counter[str] = field(default_factory=Counter)
+    trainings: Counter[str] = field(default_factory=Counter)
 
     def kill_worker(self, number: int) -> None:
         """Kill a worker (-9); restart every second one at once, the others after their partitions were reassigned."""
@@ -134,6 +141,32 @@ class Campaign:
         api.await_ready()
         self._record("API killed, ready again", time.monotonic() - killed_s)
 
+    def kill_trainer(self, number: int) -> None:
+        """Request a training, and kill the trainer (-9) or, each second time, only its process that trains."""
+        trainer = self.system.trainer
+        request_job(self.system.settings(), kind="fine-tune")
+        time.sleep(self.random.uniform(0, LONGEST_TRAINING_S))
+        training = children_of(trainer.process.pid)
+        self.trainings["while it trained" if training else "while it waited"] += 1
+        token, killed_s = self.system.database.lease_token(TRAINER), time.monotonic()
+        if training and number % 2:
+            for pid in training:
+                with suppress(ProcessLookupError):  # it has just ended
+                    os.kill(pid, signal.SIGKILL)
+            return  # it is tried again after a pause
+        trainer.kill()
+        trainer.start()
+        self.system.database.await_lease(TRAINER, more_than=token)
+        self._record("trainer killed, trains again (lease of 5 s included)", time.monotonic() - killed_s)
+
+    def kill_monitor(self, _number: int) -> None:
+        """Kill the monitor (-9) and restart it."""
+        token, killed_s = self.system.database.lease_token(MONITOR), time.monotonic()
+        self.system.monitor.kill()
+        self.system.monitor.start()
+        self.system.database.await_lease(MONITOR, more_than=token)
+        self._record("monitor killed, watches again (lease of 30 s included)", time.monotonic() - killed_s)
+
     def suspend_worker(self, _number: int) -> None:
         """Suspend a worker (SIGSTOP) past its session, so that its partitions are reassigned, then continue it."""
         zombie = self.random.choice(self.system.workers)
@@ -179,6 +212,12 @@ class Campaign:
         api.await_ready()
         self._record("API replaced (from SIGTERM to ready)", time.monotonic() - left_s)
 
+    def replace_beside(self, child: Child) -> None:
+        """End the trainer or the monitor (SIGTERM) and start it from this source."""
+        left_s = time.monotonic()
+        self._replace(child)
+        self._record(f"{child.name} replaced (from SIGTERM to its start)", time.monotonic() - left_s)
+
     @staticmethod
     def _replace(child: Child) -> None:
         child.terminate()
@@ -220,6 +259,7 @@ class Campaign:
         return {
             **figures,
             "steps at which workers were killed": dict(self.steps),
+            "trainers killed": dict(self.trainings),
             "unexpected exits, restarted": {"num": sum(map(len, exits.values())), **exits},
         }
 
@@ -236,6 +276,8 @@ def plan(campaign: Campaign, counts: dict[str, int]) -> list[Callable[[], None]]
         "brokers": campaign.kill_broker,
         "databases": campaign.kill_database,
         "apis": campaign.kill_api,
+        "trainers": campaign.kill_trainer,
+        "monitors": campaign.kill_monitor,
         "zombies": campaign.suspend_worker,
         "joins": campaign.add_and_remove_worker,
         "doubles": campaign.kill_both,
@@ -262,4 +304,5 @@ def upgrade(campaign: Campaign) -> list[Callable[[], None]]:
     steps: list[Callable[[], None]] = []
     steps += [partial(campaign.replace_worker, number) for number in range(len(campaign.system.workers))]
     steps += [partial(campaign.replace_api, number) for number in range(len(campaign.system.apis))]
+    steps += [partial(campaign.replace_beside, child) for child in (campaign.system.trainer, campaign.system.monitor)]
     return steps

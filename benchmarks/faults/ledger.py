@@ -63,9 +63,14 @@ class LedgerRecords:
     @classmethod
     def read(cls, paths: Iterable[Path]) -> Self:
         """Read ledger files."""
+        return cls.read_until({path: path.stat().st_size for path in paths})
+
+    @classmethod
+    def read_until(cls, sizes: Mapping[Path, int]) -> Self:
+        """Read as much of each ledger file as there was when it had so many bytes."""
         records = cls()
-        for path in paths:
-            for line in path.read_text(encoding="utf-8").splitlines():
+        for path, size in sizes.items():
+            for line in path.read_bytes()[:size].decode().splitlines():
                 kind, event_id, *rest = line.split("\t")
                 if kind == "sent":
                     records.sent[event_id] = Sent(rest[0], rest[1], int(rest[2]))

@@ -28,14 +28,16 @@ class RecoveryTimeout(Exception):
     """A condition was not reached within its timeout."""
 
 
-def wait_until(condition: str, reached: Callable[[], bool], *, timeout_s: float = TIMEOUT_S) -> None:
+def wait_until(
+    condition: str, reached: Callable[[], bool], *, timeout_s: float = TIMEOUT_S, poll_s: float = POLL_S
+) -> None:
     """Wait for a condition."""
     deadline_s = time.monotonic() + timeout_s
     while not reached():
         if time.monotonic() > deadline_s:
             msg = f"wanted within {timeout_s:.0f} s: {condition}; it did not happen"
             raise RecoveryTimeout(msg)
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
 
 
 class Child:
@@ -140,6 +142,16 @@ class Api(Child):
             return httpx.get(f"{self.url}/ready", timeout=2.0).status_code == httpx.codes.OK
         except httpx.TransportError:  # it does not listen yet
             return False
+
+
+def children_of(pid: int) -> list[int]:
+    """The process ids of the children of all threads of a process; none where it is gone."""
+    try:
+        return [
+            int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
+        ]
+    except OSError:
+        return []
 
 
 def environment_of(checkout: Path) -> dict[str, str]:

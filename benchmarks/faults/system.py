@@ -1,4 +1,4 @@
-"""A distributed system whose processes may be killed and restarted: broker, PostgreSQL, workers and APIs.
+"""A distributed system whose servers and processes may be killed and restarted.
 
 Independent of the traffic and of the order of faults.
 """
@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from benchmarks.faults.processes import (
     POLL_S,
@@ -26,6 +27,7 @@ from benchmarks.faults.processes import (
     RecoveryTimeout,
     environment_of,
     supervised,
+    wait_until,
 )
 from benchmarks.faults.proxy import DatabaseProxy, proxied
 from benchmarks.streaming.servers import ROOT, Servers
@@ -60,6 +62,12 @@ bootstrap_servers = "{kafka}"
 partitions = 6
 """
     + SMALL_MODEL
+    + """
+[learn]
+epochs = 1
+lease_s = 5
+noninferiority_margin = 0.9 # clicks at random: no model is better than another, and most are promoted
+"""
 )
 
 
@@ -143,9 +151,25 @@ class Database:
         """Shut it down."""
         self._server.stop()
 
+    def create_empty(self, name: str) -> str:
+        """Create another database; returns its URL."""
+        with psycopg.connect(self.url, autocommit=True) as admin:
+            admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return f"{self.url.rpartition('/')[0]}/{name}"
+
+    def await_lease(self, role: str, *, more_than: int) -> None:
+        """Wait until a process takes a lease whose token was `more_than`."""
+        wait_until(f"a {role} has the lease", lambda: self.lease_token(role) > more_than, poll_s=0.1)
+
+    def lease_token(self, role: str) -> int:
+        """How often a lease has been taken."""
+        with psycopg.connect(self.url, autocommit=True) as admin:
+            row = admin.execute("SELECT token FROM leases WHERE role = %s", [role]).fetchone()
+        return 0 if row is None else int(row[0])
+
 
 class DistributedSystem:
-    """Broker, database, workers and APIs. `checkout`: the source that they run at first; None: this one."""
+    """Broker, database and processes. `checkout`: the source that these run at first; None: this one."""
 
     def __init__(self, folder: Path, checkout: Path | None = None) -> None:
         self.folder = folder
@@ -158,7 +182,11 @@ class DistributedSystem:
         self.proxy: DatabaseProxy
         self.workers = [self.worker(f"worker-{number}") for number in (1, 2)]
         self.apis = [Api(f"api-{number}", folder / "logs", ["--data", str(self.data)]) for number in (1, 2)]
-        self.children += self.apis
+        self.trainer, self.monitor = (
+            Child(name, folder / "logs", [command, "--data", str(self.data)])
+            for name, command in (("trainer", "learn"), ("monitor", "monitor"))
+        )
+        self.children += [*self.apis, self.trainer, self.monitor]
         for child in self.children:
             child.checkout = checkout
 
@@ -180,9 +208,9 @@ class DistributedSystem:
     def prepare(self) -> None:
         """Fill the new database with a small shop and train a model."""
         servers = Servers(self.broker.address, self.database.proxied_url)
-        url = servers.postgres.replace("postgresql://", "postgresql+psycopg://")
         self.data.mkdir()
-        (self.data / CONFIG_NAME).write_text(CONFIG.format(database=url, kafka=servers.kafka))
+        config = CONFIG.format(database=url_of_settings(servers.postgres), kafka=servers.kafka)
+        (self.data / CONFIG_NAME).write_text(config)
         if self._checkout is None:
             fill_and_train(self.settings())
         else:
@@ -190,9 +218,14 @@ class DistributedSystem:
             subprocess.run(command, env=environment_of(self._checkout), check=True)
 
 
+def url_of_settings(url: str) -> str:
+    """The setting `database.url` for a server's URL."""
+    return url.replace("postgresql://", "postgresql+psycopg://")
+
+
 @contextmanager
 def system(folder: Path, checkout: Path | None = None) -> Iterator[DistributedSystem]:
-    """Broker, database, two workers and two APIs, running under a supervisor while the block runs.
+    """Broker, database, two workers, two APIs, trainer and monitor, under a supervisor while the block runs.
 
     `checkout`: see `DistributedSystem`.
     """
@@ -205,7 +238,7 @@ def system(folder: Path, checkout: Path | None = None) -> Iterator[DistributedSy
         ports = running_system.database.proxy_port, running_system.database.port
         running_system.proxy = stack.enter_context(proxied(*ports, log=folder / "logs" / "proxy.log"))
         running_system.prepare()
-        for child in (*running_system.workers, *running_system.apis):
+        for child in running_system.children:
             child.start()
             stack.callback(child.stop)
         stack.enter_context(supervised(running_system.children))

@@ -15,12 +15,24 @@ from services.required import program
 
 ROOT = Path(__file__).resolve().parents[2]
 ONE_OF_EACH = [
-    f"--{kind}=1" for kind in ("brokers", "databases", "doubles", "apis", "zombies", "joins", "slows", "losses")
+    f"--{kind}=1"
+    for kind in (
+        "brokers",
+        "databases",
+        "doubles",
+        "apis",
+        "trainers",
+        "monitors",
+        "zombies",
+        "joins",
+        "slows",
+        "losses",
+    )
 ]
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(900),
     # Takes minutes, and the default run has a test of each fault.
     pytest.mark.skipif("CRASHES" not in os.environ, reason="part of `make test-crash`, which sets CRASHES"),
 ]
@@ -34,7 +46,7 @@ def test_acknowledged_events_count_once_when_processes_are_killed() -> None:
     except NoPostgres as error:
         missing(str(error))
     command = [sys.executable, "-m", "benchmarks.faults", "--rate=300", "--workers=2", *ONE_OF_EACH]
-    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=580)
+    finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=880)
     assert finished.returncode == 0, f"{finished.stdout[-3000:]}\n{finished.stderr[-6000:]}"
     figures = json.loads(finished.stdout.splitlines()[-1])["figures"]
     assert figures["events acknowledged"] > 0

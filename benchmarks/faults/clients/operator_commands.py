@@ -1,4 +1,4 @@
-"""An operator beside the clients: runs commands until they succeed, and imports a catalogue again and again.
+"""An operator beside the clients: runs commands until they succeed, imports a catalogue again and again, and backs up.
 
 A command that is killed, or finds the database away, is run again, as an operator would.
 """
@@ -8,10 +8,12 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.faults.clients.backups import StoredBackup, TrafficMoment
 from benchmarks.faults.clients.calls import Calls, Json, Outages
 from benchmarks.faults.clients.shop_client import NAMES
 from benchmarks.faults.clients.work import StoppableWork
@@ -25,14 +27,20 @@ NUM_HIDDEN = 5  # at most so many are hidden or shown by hand before each import
 class Operator(StoppableWork):
     """One operator on the data folder `data`, also a caller of the APIs at `urls`.
 
-    `items`: what must be stored of the items that were imported, as in `Promises`.
+    `items`: what must be stored of the items that were imported, as in `Promises`. `backup`: the newest; `num_backups`
+    were made. `moment`: what clients have been told by now.
     """
 
-    def __init__(self, data: Path, urls: Sequence[str], *, seed: int, outages: Outages) -> None:
+    def __init__(
+        self, data: Path, urls: Sequence[str], *, seed: int, outages: Outages, moment: Callable[[], TrafficMoment]
+    ) -> None:
         super().__init__("operator")
         self.items: dict[str, Json | None] = {}
+        self.backup: StoredBackup | None = None
+        self.num_backups = 0
         self.data = data
         self._urls, self._outages = urls, outages
+        self._moment = moment
         self._rng = random.Random(seed)
         self._command: tuple[str, subprocess.Popen[bytes]] | None = None
         self._numbers = itertools.count()
@@ -44,7 +52,7 @@ class Operator(StoppableWork):
 
     def tasks(self) -> Sequence[Callable[[], None]]:
         """What it does, over and over, each time in another order."""
-        return (self._import_catalogue,)
+        return (self._import_catalogue, self._back_up)
 
     def work(self) -> None:
         """Do one task after the other until stopped."""
@@ -83,6 +91,14 @@ class Operator(StoppableWork):
         for row in rows:
             kept = self.items.get(row["item_id"]) or {"stock": None, "available_until": None, "hidden": False}
             self.items[row["item_id"]] = kept | {"title": row["title"]}
+
+    def _back_up(self) -> None:
+        began, folder = self._moment(), self.data.parent / f"backup-{next(self._numbers)}"
+        self._until_done("backup", ["backup", str(folder)])
+        if self.backup is not None:
+            shutil.rmtree(self.backup.folder)
+        self.backup = StoredBackup(folder, began, self._moment())
+        self.num_backups += 1
 
     def _file(self, name: str, rows: Sequence[Json]) -> Path:
         path = self.data.parent / f"{name}.jsonl"

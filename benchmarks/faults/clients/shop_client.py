@@ -33,13 +33,17 @@ class ShopClient(StoppableWork):
 
     def __init__(self, number: int, urls: Sequence[str], *, items: Sequence[str], seed: int, outages: Outages) -> None:
         """`urls`: of the APIs. `number`: of this client, from 0."""
-        self._name = f"{NAMES}{number}"
-        super().__init__(self._name)
+        self.name = f"{NAMES}{number}"
+        super().__init__(self.name)
         self.promises = Promises()
         self._urls, self._items, self._outages = urls, items, outages
         self._rng = random.Random(f"{seed}/{number}")
-        self._users = [f"{self._name}-user-{index}" for index in range(NUM_USERS)]
-        self._count = 0
+        self._users = [f"{self.name}-user-{index}" for index in range(NUM_USERS)]
+        self.num_made = 0  # events
+
+    def events_since(self, num_made: int) -> list[str]:
+        """The ids of the events that it made after its first `num_made`."""
+        return [f"{self.name}-{number}" for number in range(num_made + 1, self.num_made + 1)]
 
     def work(self) -> None:
         """Call at random until stopped."""
@@ -60,9 +64,9 @@ class ShopClient(StoppableWork):
                 action()
 
     def _event(self, user_id: str, item_id: str, **more: object) -> Json:
-        self._count += 1
+        self.num_made += 1
         late_ms = self._rng.randrange(30 * DAY_MS) if not more and self._rng.random() < LATE else 0
-        event = {"event_id": f"{self._name}-{self._count}", "user_id": user_id, "item_id": item_id}
+        event = {"event_id": f"{self.name}-{self.num_made}", "user_id": user_id, "item_id": item_id}
         return event | {"type": self._rng.choice(KINDS), "time": now_ms() - late_ms} | more
 
     def _send_events(self) -> None:
@@ -125,7 +129,7 @@ class ShopClient(StoppableWork):
         self.promises.undone.add(event_id)
 
     def _merge(self) -> None:
-        guest, user_id = f"{self._name}-guest-{len(self.promises.merged)}", self._rng.choice(self._users)
+        guest, user_id = f"{self.name}-guest-{len(self.promises.merged)}", self._rng.choice(self._users)
         self._send([self._event(guest, self._rng.choice(self._items)) for _ in range(3)])
         self._ask(guest)
         answer = self._calls.until_answered("POST", f"/v1/users/{user_id}/merge", json={"from": guest})
@@ -133,7 +137,7 @@ class ShopClient(StoppableWork):
         self.promises.seqs[user_id] = max(self.promises.seqs.get(user_id, 0), answer["user_seq"])
 
     def _erase(self) -> None:
-        user_id = f"{self._name}-erased-{len(self.promises.erased)}"
+        user_id = f"{self.name}-erased-{len(self.promises.erased)}"
         self._send([event := self._event(user_id, self._rng.choice(self._items))])
         self._ask(user_id)
         self._calls.until_answered("DELETE", f"/v1/users/{user_id}", done=(404,))
@@ -147,7 +151,7 @@ class ShopClient(StoppableWork):
         chance = self._rng.random()
         if not known or chance < 0.4:
             fields = {"title": f"Item {self._rng.randrange(100)}", "stock": 5}
-            item_id = f"{self._name}-item-{self._rng.randrange(10)}"
+            item_id = f"{self.name}-item-{self._rng.randrange(10)}"
             self._calls.until_answered("PUT", f"/v1/items/{item_id}", json=fields)
             self.promises.items[item_id] = fields | {"available_until": None, "hidden": False}
             self.promises.expired_s.pop(item_id, None)

@@ -10,19 +10,20 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks.faults.clients.answers import Span, result_violations
+from benchmarks.faults.clients.backups import backup_violations, moment_of, restored
 from benchmarks.faults.clients.calls import Outages
-from benchmarks.faults.clients.comparison import champions, compare, event_key, keys_of_events, num_different
-from benchmarks.faults.clients.promises import Promises, merged
+from benchmarks.faults.clients.comparison import champions, compare, keys_of_events, num_different
+from benchmarks.faults.clients.promises import merged
 from benchmarks.faults.clients.shop_client import EXPERIMENT, ShopClient, prepare
 from benchmarks.faults.clients.work import working
 from benchmarks.faults.embedded.faults import Incident, cause
 from benchmarks.faults.embedded.server import SupervisedServer
 from benchmarks.faults.embedded.shop_operator import ShopOperator
 from core.records.stored import ModelRecord
-from tidewise.backups import restore_backup
 from tidewise.bootstrap import open_system
 from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
 
@@ -65,13 +66,14 @@ def run_round(
         clients = [
             ShopClient(number, [server.url], items=items, seed=seed, outages=outages) for number in range(NUM_CLIENTS)
         ]
-
-        def acknowledged() -> set[str]:
-            told = [client.promises for client in clients]
-            return {name for each in told for name in list(each.events) if name not in each.undone}
-
         operator = ShopOperator(
-            data, server.url, versions=versions, items=items, acknowledged=acknowledged, seed=seed, outages=outages
+            data,
+            server.url,
+            versions=versions,
+            items=items,
+            seed=seed,
+            outages=outages,
+            moment=partial(moment_of, clients),
         )
         with working([*clients, operator]):
             for number, incident in enumerate(incidents, start=1):
@@ -94,7 +96,7 @@ def run_round(
         result.violations |= result_violations(database.execute, settings_in(data), experiment=EXPERIMENT)
         result.violations["wrong champion"] = int(champions(database.execute) != [operator.champion])
     result.violations["derived state"] = num_different(settings_in(data))
-    result.violations |= _backup_violations(operator, folder / "restored", told)
+    result.violations |= _backup_violations(operator, folder / "restored", clients)
     return result
 
 
@@ -134,14 +136,11 @@ def _stored_keys(folder: Path) -> set[bytes]:
         return keys_of_events(database.execute)
 
 
-def _backup_violations(operator: ShopOperator, folder: Path, told: Promises) -> dict[str, int]:
-    """Restore the newest backup: it holds every event acknowledged before it, and its derived state agrees."""
-    if not operator.backups:
+def _backup_violations(operator: ShopOperator, folder: Path, clients: Sequence[ShopClient]) -> dict[str, int]:
+    """Restore the newest backup: it is of one moment while it was made, and its derived state agrees."""
+    if operator.backup is None:
         return {}
-    backup, acknowledged = operator.backups[-1]
-    folder.mkdir()
-    shutil.copy(operator.data / CONFIG_NAME, folder)
-    restore_backup(backup, settings_in(folder), progress=lambda _step: None)
-    stored = _stored_keys(folder)
-    missing = {name for name in acknowledged & told.stored_events().keys() if event_key(name) not in stored}
-    return {"missing in the backup": len(missing), "derived state of the backup": num_different(settings_in(folder))}
+    settings = restored(operator.backup, operator.data, folder, {})
+    with closing(sqlite3.connect(folder / "tidewise.db")) as database:
+        violations = backup_violations(database.execute, operator.backup, clients, folder / "models")
+    return violations | {"derived state of the backup": num_different(settings)}

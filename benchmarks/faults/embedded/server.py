@@ -15,7 +15,7 @@ import httpx
 
 from benchmarks.faults.embedded.clock.sitecustomize import SHIFT_VARIABLE
 from benchmarks.faults.embedded.slow_disk import slowed
-from benchmarks.faults.processes import POLL_S, START_S, TIMEOUT_S, RecoveryTimeout, wait_until
+from benchmarks.faults.processes import POLL_S, START_S, TIMEOUT_S, RecoveryTimeout, children_of, wait_until
 from benchmarks.faults.system import local_ports
 from tidewise.processes.children import free_port, running
 
@@ -53,8 +53,8 @@ class SupervisedServer:
 
     def children(self) -> list[int]:
         """The process ids of APIs and monitor, which the supervisor's fork server has forked."""
-        servers = [pid for pid in _children_of(self.supervisor.pid) if FORK_SERVER in _command_line(pid)]
-        return [child for pid in servers for child in _children_of(pid)]
+        servers = [pid for pid in children_of(self.supervisor.pid) if FORK_SERVER in _command_line(pid)]
+        return [child for pid in servers for child in children_of(pid)]
 
     def processes(self, role: str) -> list[int]:
         """The process ids of the supervisor, the APIs or the monitor; those of APIs listen on the port."""
@@ -137,13 +137,6 @@ def kill(pid: int) -> None:
             msg = f"process {pid} survived SIGKILL for {TIMEOUT_S:.0f} s"
             raise RecoveryTimeout(msg)
         time.sleep(POLL_S)
-
-
-def _children_of(pid: int) -> list[int]:
-    try:
-        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
-    except OSError:  # it is dead
-        return []
 
 
 def _command_line(pid: int) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from benchmarks.faults.clients.backups import TrafficMoment
 from benchmarks.faults.clients.calls import Json, Outages
 from benchmarks.faults.clients.operator_commands import Operator
 from benchmarks.faults.clients.shop_client import now_ms
@@ -18,8 +18,8 @@ FAILED = 2  # the exit status of a command that was refused, as by a lease
 class ShopOperator(Operator):
     """One operator.
 
-    `champion`: the version promoted last, as acknowledged. `backups`: each with the events acknowledged before it.
-    `imported`: the ids of the events of all files that were imported.
+    `champion`: the version promoted last, as acknowledged. `imported`: the ids of the events of all files that were
+    imported.
     """
 
     def __init__(
@@ -29,15 +29,14 @@ class ShopOperator(Operator):
         *,
         versions: Sequence[str],
         items: Sequence[str],
-        acknowledged: Callable[[], set[str]],
         seed: int,
         outages: Outages,
+        moment: Callable[[], TrafficMoment],
     ) -> None:
-        super().__init__(folder, [url], seed=seed, outages=outages)
+        super().__init__(folder, [url], seed=seed, outages=outages, moment=moment)
         self.champion = versions[0]
-        self.backups: list[tuple[Path, set[str]]] = []
         self.imported: dict[str, tuple[str, str, int]] = {}
-        self._versions, self._known_items, self._acknowledged = versions, items, acknowledged
+        self._versions, self._known_items = versions, items
 
     def tasks(self) -> Sequence[Callable[[], None]]:
         """What it does, over and over, each time in another order."""
@@ -61,15 +60,6 @@ class ShopOperator(Operator):
     def _row(self, event_id: str) -> Json:
         user_id, item_id = f"imported-{self._rng.randrange(50)}", self._rng.choice(self._known_items)
         return {"event_id": event_id, "user_id": user_id, "item_id": item_id, "type": "view", "time": now_ms()}
-
-    def _back_up(self) -> None:
-        acknowledged = self._acknowledged()
-        while (target := self.data.parent / f"backup-{next(self._numbers)}").exists():
-            pass
-        self._until_done("backup", ["backup", str(target)])
-        if self.backups:
-            shutil.rmtree(self.backups.pop()[0])
-        self.backups.append((target, acknowledged))
 
     def _train(self) -> None:
         self._until_done("learn", ["learn", "--once", "--now"], allowed=(0, FAILED))
