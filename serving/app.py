@@ -117,7 +117,7 @@ def _key_ring(services: Services) -> KeyRing | None:
         return None
     given = {Scope.ADMIN: services.api_key, Scope.WRITE: services.write_key, Scope.READ: services.read_key}
     cookie = cookie_name(is_https=services.sign_in is not None and services.sign_in.is_https)
-    return KeyRing(services.store, given=given, wall=services.wall, cookie=cookie)
+    return KeyRing(services.store, given=given, wall=services.wall, cookie=cookie, rate_limits=services.rate_limits)
 
 
 @contextmanager

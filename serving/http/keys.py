@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from core.clock import Clock
 from core.ports.store import Store
 from core.records.api_keys import ApiKey, Scope, digest_of
-from serving.http.rate_limit import TokenBucket
+from serving.http.rate_limit import TokenBucket, shared_path
 from serving.http.session_cookie import COOKIE, session_secret
 
 RELOAD_S = 1.0  # how soon a new key is accepted and a revoked one refused
@@ -37,12 +38,17 @@ class KeyRing:
         given: Mapping[Scope, str | None],
         wall: Clock,
         cookie: str = COOKIE,
+        rate_limits: Path | None = None,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`given`: the secrets of the settings, which are valid as long as the process runs. `cookie`: of sessions."""
+        """`given`: the secrets of the settings, which are valid as long as the process runs. `cookie`: of sessions.
+
+        `rate_limits`: the folder by which processes share the limits of keys; None: each has its own.
+        """
         self._store = store
         self._wall = wall
         self._cookie = cookie
+        self._rate_limits = rate_limits
         self._monotonic_s = monotonic_s
         self._of_settings = {
             digest_of(secret.encode()): Access(SETTINGS_NAME, scope) for scope, secret in given.items() if secret
@@ -57,7 +63,7 @@ class KeyRing:
             stored = read.keys.all()
         if stored != self._stored:
             limits = {(key.name, key.max_per_s) for key in stored if key.max_per_s is not None}
-            self._buckets = {limit: self._buckets.get(limit) or self._bucket(limit[1]) for limit in limits}
+            self._buckets = {limit: self._buckets.get(limit) or self._bucket(*limit) for limit in limits}
             self._access = {key.digest: self._access_of(key) for key in stored} | self._of_settings
             self._stored = stored
 
@@ -83,8 +89,9 @@ class KeyRing:
         bucket = None if key.max_per_s is None else self._buckets[key.name, key.max_per_s]
         return Access(key.name, key.scope, key.expires_ms, bucket, key.scenarios)
 
-    def _bucket(self, max_per_s: float) -> TokenBucket:
-        return TokenBucket(max_per_s, now_s=self._monotonic_s)
+    def _bucket(self, name: str, max_per_s: float) -> TokenBucket:
+        path = None if self._rate_limits is None else shared_path(self._rate_limits, name, max_per_s)
+        return TokenBucket(max_per_s, now_s=self._monotonic_s, path=path)
 
 
 def _secrets(headers: Sequence[tuple[bytes, bytes]], cookie: str) -> list[bytes]:

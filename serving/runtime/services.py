@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from core.access.sign_in import SignIn
@@ -120,7 +121,7 @@ class Services:
     thread and must return at once. `log`: where events go instead of the writer. `log_end_offsets`: from the applied
     offset of each partition of `log`, the next offset to apply and the log end offset; it may block, and raise
     `StreamUnavailable`. `num_encoded`, `snapshot_age_s`: for metrics, the number of vectors computed and the age of the
-    snapshot.
+    snapshot. `rate_limits`: the folder by which API processes share the limits of keys.
     """
 
     store: Store
@@ -154,5 +155,6 @@ class Services:
     cursor_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     cors_origins: Sequence[str] = ()  # of web pages that may call the API; only with `api_key`
     limits: Limits = field(default_factory=Limits)
+    rate_limits: Path | None = None
     version: str = "0"
     collectors: Sequence[Any] = ()  # more Prometheus collectors of this process

@@ -21,7 +21,7 @@ def test_keys_are_made_listed_rotated_and_revoked(tmp_path: Path) -> None:
     second = json.loads(run(tmp_path, "rotate", "shop", "--overlap-hours", "1", "--json"))["secret"]
     assert first != second
     assert [key["name"] for key in json.loads(run(tmp_path, "list", "--json"))] == ["shop", "shop"]
-    assert run(tmp_path, "list").startswith("shop: write, 5/s per process, made ")
+    assert run(tmp_path, "list").startswith("shop: write, 5/s, made ")
     run(tmp_path, "create", "page", "--scope", "read", "--scenario", "home", "--scenario", "cart")
     assert run(tmp_path, "list").startswith("page: read, scenarios home, cart, made ")
     run(tmp_path, "revoke", "page")

@@ -7,6 +7,7 @@ import re
 import resource
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -38,10 +39,21 @@ class RunningServer:
     database: str
     store: Store
 
-    def statuses(self, key: str) -> set[int]:
+    def keys(self, *words: str) -> str:
+        """The output of `tidewise keys`."""
+        options = ["--data", str(self.folder), "--set", f"database.url={self.database}"]
+        outcome = CliRunner().invoke(app, ["keys", *words, *options], catch_exceptions=False)
+        assert outcome.exit_code == 0, outcome.output
+        return outcome.stdout.strip()
+
+    def answers(self, key: str) -> list[int]:
         """How requests with a key are answered, over new connections, which the kernel spreads over the APIs."""
         headers = {"X-API-Key": key}
-        return {httpx.get(f"{self.url}/v1/status", headers=headers).status_code for _ in range(8)}
+        return [httpx.get(f"{self.url}/v1/status", headers=headers).status_code for _ in range(16)]
+
+    def statuses(self, key: str) -> set[int]:
+        """The different ones of `answers`."""
+        return set(self.answers(key))
 
     def processes(self) -> list[int]:
         """The server and all that it and those have started, itself first."""
@@ -107,16 +119,23 @@ def test_no_process_of_a_server_writes_a_memory_image(server: RunningServer) -> 
 
 
 def test_keys_begin_and_end_without_a_restart(server: RunningServer) -> None:
-    def keys(*words: str) -> str:
-        options = ["--data", str(server.folder), "--set", f"database.url={server.database}"]
-        outcome = CliRunner().invoke(app, ["keys", *words, *options], catch_exceptions=False)
-        assert outcome.exit_code == 0, outcome.output
-        return outcome.stdout.strip()
-
-    first = keys("create", "shop", "--scope", "read")
+    first = server.keys("create", "shop", "--scope", "read")
     server.process.until(lambda: server.statuses(first) == {200})
-    second = keys("rotate", "shop", "--overlap-hours", "0")
+    second = server.keys("rotate", "shop", "--overlap-hours", "0")
     server.process.until(lambda: server.statuses(first) == {401})
     server.process.until(lambda: server.statuses(second) == {200})
-    keys("revoke", "shop")
+    server.keys("revoke", "shop")
     server.process.until(lambda: server.statuses(second) == {401})
+
+
+def test_the_limit_of_a_key_holds_for_all_processes_together(server: RunningServer) -> None:
+    key = server.keys("create", "partner", "--scope", "read", "--max-per-second", "0.001")  # one in 1,000 s
+    answered: Counter[int] = Counter()
+
+    def is_known_to_all() -> bool:
+        answers = server.answers(key)
+        answered.update(answers)
+        return 401 not in answers
+
+    server.process.until(is_known_to_all)
+    assert answered[200] == 1

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from serving.runtime.services import EventLog
 
-ANSWERS_SOCKET, CHECKS_FOLDER = "answers", "checks"  # their names in the folder of metrics
+ANSWERS_SOCKET, CHECKS_FOLDER, LIMITS_FOLDER = "answers", "checks", "limits"  # their names in the folder of metrics
 OnBound = Callable[[str, int], None]
 
 PRELOADED = ("tidewise.processes.preloaded",)
@@ -66,7 +66,13 @@ def run_up(
             answers_socket = folder / ANSWERS_SOCKET if can_monitor(settings) else None
             checks = _shared_checks(folder)
             monitors = _monitors(settings, answers_socket, checks)
-            run = partial(_api_process, monitored=bool(monitors), answers_socket=answers_socket, checks=checks)
+            run = partial(
+                _api_process,
+                monitored=bool(monitors),
+                answers_socket=answers_socket,
+                checks=checks,
+                rate_limits=folder / LIMITS_FOLDER,
+            )
             _supervise(settings, run, num_processes, monitors, on_bound)
         else:
             monitor = start_monitor(stack, system)
@@ -83,7 +89,9 @@ def run_api(settings: Settings, *, on_bound: OnBound) -> None:
     if settings.server.processes > 1:
         with _preparing(settings) as folder:
             open_system(settings).close()  # one process migrates a new database
-            run = partial(_api_process, publishes=True, checks=_shared_checks(folder))
+            run = partial(
+                _api_process, publishes=True, checks=_shared_checks(folder), rate_limits=folder / LIMITS_FOLDER
+            )
             _supervise(settings, run, settings.server.processes, [], on_bound)
         return
     with ExitStack() as stack:
@@ -135,10 +143,11 @@ def _api_process(
     monitored: bool = False,
     answers_socket: Path | None = None,
     checks: FileChecks,
+    rate_limits: Path,
 ) -> None:
     """One of several API processes. `publishes`: to Kafka, if the settings name it. `monitored`: by another process.
 
-    `answers_socket`: see `api_services`. `checks`: see `open_system`.
+    `answers_socket`, `rate_limits`: see `api_services`. `checks`: see `open_system`.
     """
     use_log_format(settings.log.format)
     with ExitStack() as stack:
@@ -153,6 +162,7 @@ def _api_process(
             collectors=collectors,
             shares_port=True,
             answers_socket=answers_socket,
+            rate_limits=rate_limits,
         )
 
 
@@ -195,13 +205,14 @@ def _serve(
     collectors: Sequence[Collector] = (),
     shares_port: bool = False,
     answers_socket: Path | None = None,
+    rate_limits: Path | None = None,
 ) -> None:
     from serving.app import create_app
     from serving.http.server import Tls, serve
 
     refresh = start_refresh(stack, system)
     services = replace(
-        api_services(system, log=log, collectors=collectors, answers_socket=answers_socket),
+        api_services(system, log=log, collectors=collectors, answers_socket=answers_socket, rate_limits=rate_limits),
         encode=start_encoding(stack, system).submit,
         items_changed=refresh.follow_items,
         champion_changed=refresh.follow_champion,

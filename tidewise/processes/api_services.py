@@ -30,10 +30,11 @@ def api_services(
     log: EventLog | None = None,
     collectors: Sequence[Collector] = (),
     answers_socket: Path | None = None,
+    rate_limits: Path | None = None,
 ) -> Services:
     """What routes call; users are encoded when they are read, and nothing is told of changes. `log`: of events.
 
-    `answers_socket`: of the process that stores answers; None: this one does.
+    `answers_socket`: of the process that stores answers; None: this one does. `rate_limits`: see `Services`.
     """
     from serving.runtime.services import Limits, Services
 
@@ -69,6 +70,7 @@ def api_services(
             max_n=settings.recommend.max_n,
             max_future_ms=int(settings.events.max_future_s * 1000),
         ),
+        rate_limits=rate_limits,
         version=__version__,
         collectors=collectors,
     )

@@ -38,7 +38,7 @@ def create(
     days: Annotated[float | None, typer.Option(min=0.0, help="Days until it expires.", show_default=False)] = None,
     max_per_second: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Requests per second that each API process accepts.", show_default=False),
+        typer.Option(min=0.001, help="Requests per second that a server accepts.", show_default=False),
     ] = None,
     scenario: Annotated[
         list[str] | None,
@@ -122,7 +122,7 @@ def _document(key: ApiKey) -> dict[str, object]:
 
 def _line(key: ApiKey, now_ms: int) -> str:
     scenarios = f", scenarios {', '.join(key.scenarios)}" if key.scenarios else ""
-    limit = "" if key.max_per_s is None else f", {key.max_per_s:g}/s per process"
+    limit = "" if key.max_per_s is None else f", {key.max_per_s:g}/s"
     if key.expires_ms is None:
         expiry = ""
     else:

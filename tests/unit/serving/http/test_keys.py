@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from pathlib import Path
+
 import pytest
 from doubles import MemoryStore
 from hypothesis import given
@@ -14,7 +17,7 @@ from core.errors import StoreUnavailable
 from core.records.api_keys import Scope, digest_of
 from serving.app import create_app
 from serving.http.keys import KeyRing
-from serving.http.rate_limit import TokenBucket
+from serving.http.rate_limit import TokenBucket, shared_path
 
 ADMIN = "admin-key-of-the-settings"
 NOW_MS = 1_700_000_000_000
@@ -159,6 +162,31 @@ def test_a_request_after_the_told_wait_is_allowed(max_per_s: float) -> None:
         pass
     seconds.now += wait_s + 1e-9
     assert bucket.take() == 0
+
+
+def test_processes_that_share_a_folder_share_the_limit_of_each_key(tmp_path: Path) -> None:
+    seconds = Seconds()
+    of_shop, again, of_partner = (
+        TokenBucket(1.0, now_s=seconds, path=shared_path(tmp_path / "limits", name, 1.0))
+        for name in ("shop", "shop", "partner")
+    )
+    assert of_shop.take() == 0
+    assert again.take() == pytest.approx(1.0)
+    assert of_partner.take() == 0
+
+
+def test_a_process_that_starts_again_finds_its_bucket_as_it_was(tmp_path: Path) -> None:
+    path, seconds = tmp_path / "bucket", Seconds()
+    assert TokenBucket(1.0, now_s=seconds, path=path).take() == 0
+    assert TokenBucket(1.0, now_s=seconds, path=path).take() > 0
+
+
+def test_a_process_that_is_suspended_with_the_lock_stops_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "bucket"
+    bucket = TokenBucket(1.0, now_s=Seconds(), path=path)
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        assert bucket.take() == 0
 
 
 def test_a_server_accepts_limits_and_answers_429_with_a_time() -> None:
