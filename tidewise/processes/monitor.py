@@ -29,7 +29,6 @@ from tidewise.bootstrap import System, open_system
 from tidewise.process_setup import process_name, shutdown_requested, use_log_format
 from tidewise.processes.refresh import start_refresh
 from tidewise.settings.schema import Settings
-from tidewise.webhook import WebhookSender, webhook_of
 
 if TYPE_CHECKING:
     from core.drift.monitored_signal import Detectors
@@ -105,6 +104,8 @@ def start_monitor(stack: ExitStack, system: System) -> Monitor | None:
 
 def _start_threads(stack: ExitStack, system: System, monitor: Monitor) -> None:
     """Call the monitor and send its alarms to the webhook periodically, until the stack unwinds."""
+    from tidewise.webhook import WebhookSender, webhook_of  # 80 ms of CPU, which an API beside a monitor does without
+
     sender = WebhookSender(system.store, webhook_of(system.settings), clock=system.clock)
     stack.callback(monitor.release)
     for name, work in (("monitor", monitor.step), ("webhook", sender.deliver)):
