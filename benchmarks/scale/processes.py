@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,12 +15,13 @@ MAX_BUSY_S = 600
 
 def memory_bytes(pid: int) -> int:
     """The memory of all, pages that several share counted once (PSS)."""
-    return sum(1024 * _pss_kib(rollup) for rollup in _each(pid, "smaps_rollup"))
+    return sum(1024 * _pss_kib(rollup) for rollup in _each(family(pid), "smaps_rollup"))
 
 
-def cpu_s(pid: int) -> float:
-    """The CPU time that those running have used."""
-    fields = [stat.rpartition(")")[2].split() for stat in _each(pid, "stat")]
+def cpu_s(pid: int, *, alone: bool = False) -> float:
+    """The CPU time that those running have used; `alone`: without the descendants."""
+    members = [pid] if alone else family(pid)
+    fields = [stat.rpartition(")")[2].split() for stat in _each(members, "stat")]
     return sum(int(of_one[11]) + int(of_one[12]) for of_one in fields) / os.sysconf("SC_CLK_TCK")
 
 
@@ -49,9 +50,9 @@ def family(pid: int) -> Iterator[int]:
                 yield from family(int(child))
 
 
-def _each(pid: int, name: str) -> Iterator[str]:
-    """A file of /proc of the process and of those of its descendants that have not ended meanwhile."""
-    for member in family(pid):
+def _each(members: Iterable[int], name: str) -> Iterator[str]:
+    """A file of /proc of those of these processes that have not ended meanwhile."""
+    for member in members:
         with suppress(OSError):
             yield Path(f"/proc/{member}/{name}").read_text()
 

@@ -3,11 +3,12 @@
     python -m benchmarks.streaming            starts both servers (needs Java 17, Maven once, PostgreSQL's programs)
     python -m benchmarks.streaming --only single grouped --log ml-1m.inter.tsv.gz --columns user_id,movie_id,timestamp
 
-Each part drains a filled topic: by a worker that applies nothing (the limit of Faust), by a program that inserts events
-and does nothing else (`benchmarks.streaming.floor`), then by `tidewise worker` with one event per message, then with
-grouped messages. Events are uniform over the users, the worst case: few events of a
-transaction share a window. `--log` adds the same with the first events of a real log. The last part measures the time
-from sending an event to the changed answer of the API, during steady traffic (`benchmarks.streaming.freshness`).
+Each part drains a filled topic: by Faust with nothing to do, by a worker that applies nothing
+(`benchmarks.streaming.noop_worker`), by a program that inserts events and does nothing else
+(`benchmarks.streaming.floor`), then by `tidewise worker` with one event per message, then with grouped messages. Events
+are uniform over the users, the worst case: few events of a transaction share a window. `--log` adds the same with the
+first events of a real log. The last part measures the time from sending an event to the changed answer of the API,
+during steady traffic (`benchmarks.streaming.freshness`).
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from rich.console import Console
 
 from benchmarks.exactness import EventFile
 from benchmarks.report import publish
+from benchmarks.scale.processes import cpu_s
 from benchmarks.streaming.floor import INSERTS
 from benchmarks.streaming.freshness import freshness
 from benchmarks.streaming.servers import Servers, kafka_of, servers
@@ -88,12 +90,12 @@ def fill(at: Servers, folder: Path, topic: str, events: list[Interaction], *, gr
     return kafka
 
 
-def drain_ceiling(at: Servers, folder: Path, num_events: int, items: list[str]) -> dict[str, object]:
-    """Messages per second through Faust when nothing is applied."""
+def drain_ceiling(at: Servers, folder: Path, num_events: int, items: list[str], *, how: str) -> dict[str, object]:
+    """Messages per second where nothing is applied; `how`: of `benchmarks.streaming.noop_worker`."""
     events = uniform_events(num_events, num_users=100_000, items=items, seed=1)
-    kafka = fill(at, folder, "ceiling", events, group=1)
-    command = [sys.executable, "-m", "benchmarks.streaming.noop_worker", kafka.servers[0], kafka.topic, str(num_events)]
-    return {"messages/s": _printed_rate(command)}
+    kafka = fill(at, folder, f"ceiling-{how}", events, group=1)
+    options = [kafka.servers[0], kafka.topic, str(num_events), how]
+    return {"messages/s": _printed_rate([sys.executable, "-m", "benchmarks.streaming.noop_worker", *options])}
 
 
 def drain_floor(at: Servers, folder: Path, num_events: int, items: list[str]) -> dict[str, object]:
@@ -142,6 +144,7 @@ def drain(
         before = _num_events(connection)
         with running(["worker", *arguments], log=log) as worker:
             _wait(lambda: _num_events(connection) > before, worker, log)
+            cpu_before_s = cpu_s(worker.pid, alone=True)
             samples = [_Progress(time.perf_counter(), _num_events(connection) - before, 0)]
 
             def all_stored() -> bool:
@@ -151,11 +154,14 @@ def drain(
                 return num_events == len(events)
 
             _wait(all_stored, worker, log)
+            worker_cpu_s = cpu_s(worker.pid, alone=True) - cpu_before_s
             time.sleep(3.0)  # a measuring interval, not a synchronisation
             after = _Progress(time.perf_counter(), len(events), _num_vectors(port))
     with_vectors = [sample for sample in samples if sample.num_vectors] or samples[-1:]
+    num_timed = samples[-1].num_events - samples[0].num_events
     return {
-        "windows/s": round(_rate(samples[0], samples[-1], samples[-1].num_events - samples[0].num_events)),
+        "windows/s": round(_rate(samples[0], samples[-1], num_timed)),
+        "CPU us per event, without encoding": round(1e6 * worker_cpu_s / num_timed, 1),
         "vectors/s meanwhile": round(
             _rate(with_vectors[0], samples[-1], samples[-1].num_vectors - with_vectors[0].num_vectors)
         ),
@@ -221,7 +227,8 @@ def measure(at: Servers, folder: Path, options: argparse.Namespace) -> dict[str,
     parts = options.only
     figures: dict[str, object] = {}
     if "ceiling" in parts:
-        figures["Faust with nothing to do"] = drain_ceiling(at, folder, options.events, items)
+        figures["Faust with nothing to do"] = drain_ceiling(at, folder, options.events, items, how="faust")
+        figures["a worker that applies nothing"] = drain_ceiling(at, folder, options.events, items, how="worker")
     if "floor" in parts:
         figures["inserted and nothing else, events/s"] = drain_floor(at, folder, options.events, items)
     if "single" in parts:

@@ -1,13 +1,27 @@
-"""A worker that applies nothing, to measure the throughput of Faust alone. For `benchmarks.streaming`."""
+"""Workers that apply nothing: Faust alone, or all of a worker but ingestion. For `benchmarks.streaming`.
+
+    python -m benchmarks.streaming.noop_worker SERVER TOPIC NUM_EVENTS faust|worker
+
+Faust alone is an agent that iterates over the events of its stream, raw bytes, with the settings of a worker. A worker
+takes records from Faust's consumer itself, and decodes them.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import faust
+import mode.loop
 
 from core.ingestion.sources import EventBatch, IngestResult
+from stream.kafka.faust_app import make_app
 from stream.kafka.settings import StreamSettings, WorkerSettings
 from stream.messages.codec import Codec
 from stream.worker.worker import StreamWorker
@@ -35,17 +49,54 @@ class CountingIngestor:
         self._first_s = self._first_s or time.perf_counter()
         self._num_remaining -= sum(len(batch.events) for batch in batches)
         if self._num_remaining <= 0:
-            sys.stdout.write(f"{self._num_events / (time.perf_counter() - self._first_s)}\n")
-            sys.stdout.flush()
-            os._exit(0)
+            _end(self._num_events / (time.perf_counter() - self._first_s))
         return IngestResult([], [], {})
 
 
+def iterate(kafka: StreamSettings, num_events: int) -> None:
+    """Iterate over a topic in an agent of Faust, and print the rate after the last event."""
+    with tempfile.TemporaryDirectory() as folder:
+        app = make_app(kafka, WorkerSettings(name="noop"), data_dir=Path(folder))
+        app.conf.stream_buffer_maxsize = 65_536  # at 4,096 a full buffer halves the throughput
+        mode.loop.use("uvloop")
+        raw: dict[str, Any] = {
+            "key_type": bytes,
+            "value_type": bytes,
+            "key_serializer": "raw",
+            "value_serializer": "raw",
+        }
+
+        async def count(stream: Any) -> None:
+            first_s, num_remaining = 0.0, num_events
+            async for _event in stream.events():
+                first_s = first_s or time.perf_counter()
+                num_remaining -= 1
+                if not num_remaining:
+                    _end(num_events / (time.perf_counter() - first_s))
+
+        app.agent(app.topic(kafka.topic, **raw), concurrency=1, name="noop")(count)
+        runner = faust.Worker(
+            app, loop=asyncio.new_event_loop(), quiet=True, redirect_stdouts=False, override_logging=False
+        )
+        runner.spinner = None
+        runner.execute_from_commandline()
+
+
+def _end(rate: float) -> None:
+    sys.stdout.write(f"{rate}\n")
+    sys.stdout.flush()
+    os._exit(0)
+
+
 def main() -> None:
-    """`python -m benchmarks.streaming.noop_worker SERVER TOPIC NUM_EVENTS`."""
-    server, topic, num_events = sys.argv[1:]
-    kafka = StreamSettings(servers=(server,), topic=topic, group=f"{topic}-noop")
-    StreamWorker(kafka, WorkerSettings(name="noop"), ingestor=CountingIngestor(int(num_events)), codec=Codec()).run()
+    """Run until all events were received."""
+    server, topic, num_events, how = sys.argv[1:]
+    kafka = StreamSettings(servers=(server,), topic=topic, group=f"{topic}-{how}")
+    if how == "faust":
+        iterate(kafka, int(num_events))
+    else:
+        ingestor = CountingIngestor(int(num_events))
+        StreamWorker(kafka, WorkerSettings(name="noop"), ingestor=ingestor, codec=Codec()).run()
 
 
 if __name__ == "__main__":

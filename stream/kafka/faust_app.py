@@ -48,7 +48,6 @@ def make_app(kafka: StreamSettings, worker: WorkerSettings, *, data_dir: Path) -
         broker_request_timeout=15.0,  # drops a silent connection; above the 10 s that a join may take in a rebalance
         broker_commit_interval=1.0,
         broker_max_poll_records=500,
-        stream_buffer_maxsize=65_536,  # at 4,096 a full buffer halves the throughput
         stream_wait_empty=False,  # the database stores the applied offsets: nothing to wait for at a rebalance
         stream_recovery_delay=0.0,
         worker_redirect_stdouts=False,

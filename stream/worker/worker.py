@@ -1,11 +1,11 @@
-"""One worker process: Faust delivers messages, the use case applies them, then they are acknowledged.
+"""One worker process: Faust joins the group, its consumer hands over messages, the use case applies them.
 
 The order that makes every event count exactly once:
 
-    1  a micro-batch is taken from the buffer, not acknowledged (stream.worker.micro_batch_buffer)
+    1  a micro-batch is taken from the buffer (stream.worker.micro_batch_buffer)
     2  messages that do not follow the database's offset are left out (stream.worker.offset_tracker)
     3  the rest of all partitions is decoded and applied in one transaction with its offsets (stream.worker.applier)
-    4  the messages are acknowledged, in order; none of a partition that another worker has advanced
+    4  the group's offsets may follow; not in a partition that another worker has advanced
     5  after a rebalance, a lost partition or a gap, the database's offsets are sought (stream.worker.offset_seeker)
 
 The group's committed offsets only serve monitoring. Independent of databases and HTTP.
@@ -25,6 +25,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import faust
 import mode.loop
+from aiokafka.structs import ConsumerRecord
 
 from core.errors import StreamError
 from core.ingestion.sources import IngestResult
@@ -89,7 +90,9 @@ class StreamWorker:
             reset_watchdog=self._watchdog.reset,
             max_events=settings.max_events,
         )
-        self._buffer: MicroBatchBuffer[Any] = MicroBatchBuffer(capacity=settings.max_events, linger_s=settings.linger_s)
+        self._buffer: MicroBatchBuffer[ConsumerRecord] = MicroBatchBuffer(
+            capacity=settings.max_events, linger_s=settings.linger_s, size=_num_bytes
+        )
         self._offsets = OffsetTracker()
         self._seeker = OffsetSeeker(
             kafka.topic,
@@ -135,11 +138,11 @@ class StreamWorker:
 
     def _build(self, folder: Path) -> faust.App:
         app = make_app(self._kafka, self._settings, data_dir=folder)
-        app.transport = DatabaseOffsetTransport(app, kafka=self._kafka, listener=self._seeker)
+        app.transport = DatabaseOffsetTransport(app, kafka=self._kafka, listener=self._seeker, receive=self._buffer.put)
         topic = app.topic(
             self._kafka.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
-        app.agent(topic, concurrency=1, name="interactions")(self._receive)
+        app.agent(topic, concurrency=1, name="interactions")(_subscribe)
         app.task(self._apply_batches)
         app.task(self._report_status)
         self._app = app
@@ -153,21 +156,13 @@ class StreamWorker:
                 msg = f"the worker ended with exit code {end.code}; see the log above for the reason"
                 raise StreamError(msg) from end
 
-    async def _receive(self, stream: Any) -> None:
-        """The agent. It never returns, because Faust would then acknowledge the event that it holds."""
-        stream.enable_acks = False
-        async for event in stream.events():
-            message = event.message
-            await self._buffer.put(message.partition, event, num_bytes=len(message.value or b""))
-        await asyncio.Event().wait()
-
     async def _apply_batches(self) -> None:
         """Apply micro-batches as long as the worker runs; an error ends the worker."""
         try:
             while True:
-                events_by_partition = await self._buffer.take()  # 1
+                records_by_partition = await self._buffer.take()  # 1
                 self._is_applying = True
-                await self._apply(events_by_partition)
+                await self._apply(records_by_partition)
                 self._is_applying = False
         except ShutdownRequested:
             await asyncio.Event().wait()
@@ -175,21 +170,21 @@ class StreamWorker:
             self._fail(error)
             await asyncio.Event().wait()
 
-    async def _apply(self, events_by_partition: Mapping[int, Sequence[Any]]) -> None:
-        """Apply the messages that follow the database's offsets, acknowledge them, and seek where some are missing."""
+    async def _apply(self, records_by_partition: Mapping[int, Sequence[ConsumerRecord]]) -> None:
+        """Apply the messages that follow the database's offsets, mark them, and seek where some are missing."""
         checks: dict[int, OffsetCheck] = {}
         messages: list[Message] = []
-        for partition, events in sorted(events_by_partition.items()):
-            check = self._offsets.check(partition, [event.message.offset for event in events])  # 2
+        for partition, records in sorted(records_by_partition.items()):
+            check = self._offsets.check(partition, [record.offset for record in records])  # 2
             checks[partition] = check
-            messages += [_message(events[index].message) for index in check.accepted]
+            messages += [_message(records[index]) for index in check.accepted]
         lost = await self._off_loop(self._applier.apply, messages) if messages else set()  # 3
         for partition, check in checks.items():
             if partition in lost:
                 self._offsets.forget(partition)
-                continue
-            for index in sorted(check.accepted + check.already_applied):
-                events_by_partition[partition][index].ack()  # 4
+            elif applied := check.accepted + check.already_applied:
+                newest = max(records_by_partition[partition][index].offset for index in applied)
+                self._consumer.mark_applied(partition, newest)  # 4
         to_seek = lost | {partition for partition, check in checks.items() if check.seek}
         if to_seek:
             await self._seeker.seek(self._consumer, to_seek)  # 5
@@ -265,7 +260,15 @@ class StreamWorker:
                 self._stopping = asyncio.ensure_future(self._runner.stop())
 
 
-def _message(record: Any) -> Message:
-    timestamp_s = record.timestamp
-    timestamp_ms = None if timestamp_s is None or timestamp_s < 0 else round(timestamp_s * 1000)
+async def _subscribe(_stream: Any) -> None:
+    """The agent, for whose topic Faust joins the group; the consumer hands over messages itself."""
+    await asyncio.Event().wait()
+
+
+def _num_bytes(record: ConsumerRecord) -> int:
+    return len(record.value or b"")
+
+
+def _message(record: ConsumerRecord) -> Message:
+    timestamp_ms = record.timestamp if record.timestamp is not None and record.timestamp >= 0 else None
     return Message(record.topic, record.partition, record.offset, record.key, record.value, timestamp_ms)

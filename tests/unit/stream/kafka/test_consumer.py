@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +17,7 @@ import pytest
 import uvloop
 from aiokafka.structs import TopicPartition
 from faust.transport.consumer import Fetcher
-from faust.types import TP, Message
+from faust.types import TP
 
 from stream.kafka import consumer as consumer_module
 from stream.kafka.consumer import (
@@ -52,9 +52,8 @@ class FakeThread:
         return {PARTITION: [SimpleNamespace(offset=offset) for offset in await self.fetches.get()]}
 
     async def seek_wait(self, offsets: Mapping[TP, int]) -> None:
-        for tp, offset in offsets.items():
+        for offset in offsets.values():
             self.position = offset
-            self.consumer._read_offset[tp] = offset  # noqa: SLF001 - Faust's thread does the same
 
     async def log_bounds(self, partitions: list[TP]) -> Mapping[int, tuple[int, int]]:
         if not self.responds:
@@ -80,9 +79,6 @@ class FakeThreadConsumer(DatabaseOffsetConsumer):
     async def log_id(self) -> str | None:
         return None
 
-    def _to_message(self, tp: TP, record: Any) -> Any:
-        return SimpleNamespace(tp=tp, offset=record.offset, topic=tp.topic, key=None, value=None)
-
 
 async def _adopt(log_id: str) -> bool:
     return False
@@ -94,8 +90,9 @@ class Case:
     def __init__(self, folder: Path) -> None:
         self.offsets = OffsetTracker()
         self.failures: list[BaseException] = []
-        self.database_is_back = asyncio.Event()
+        self.database_is_back, self.has_room = asyncio.Event(), asyncio.Event()
         self.database_is_back.set()
+        self.has_room.set()
         self.seeker = OffsetSeeker(
             "interactions",
             offsets=self.offsets,
@@ -104,10 +101,12 @@ class Case:
             fail=self.failures.append,
         )
         self.app = make_app(StreamSettings(), WorkerSettings(), data_dir=folder)
-        self.app.transport = DatabaseOffsetTransport(self.app, kafka=StreamSettings(), listener=self.seeker)
+        self.app.transport = DatabaseOffsetTransport(
+            self.app, kafka=StreamSettings(), listener=self.seeker, receive=self._apply
+        )
         self.accepted: list[int] = []
         self.app.consumer = self.consumer = FakeThreadConsumer(
-            self.app.transport, self._apply, _no_callback, _no_callback, loop=asyncio.get_running_loop()
+            self.app.transport, _no_callback, _no_callback, _no_callback, loop=asyncio.get_running_loop()
         )
         self.thread = self.consumer.thread
 
@@ -115,13 +114,13 @@ class Case:
         await self.database_is_back.wait()
         return APPLIED
 
-    async def _apply(self, message: Any) -> None:
-        """As the worker does, for one message."""
-        check = self.offsets.check(0, [message.offset])
-        if check.accepted:
-            self.accepted.append(message.offset)
+    async def _apply(self, partition: int, records: Sequence[Any]) -> None:
+        """As the worker does, once there is room."""
+        await self.has_room.wait()
+        check = self.offsets.check(partition, [record.offset for record in records])
+        self.accepted += [records[index].offset for index in check.accepted]
         if check.seek:
-            await self.seeker.seek(self.consumer, [0])
+            await self.seeker.seek(self.consumer, [partition])
 
     async def rebalance(self) -> None:
         """Kafka revokes the partition and assigns it to this worker again."""
@@ -163,6 +162,28 @@ def test_messages_fetched_before_a_seek_do_not_hide_those_after_it(tmp_path: Pat
     assert asyncio.run(scenario()) == list(range(100, 170))
 
 
+def test_what_waits_for_room_is_left_at_a_rebalance_and_fetched_again(tmp_path: Path) -> None:
+    async def scenario() -> list[int]:
+        case = Case(tmp_path)
+        await case.rebalance()
+        await case.recover()
+        case.has_room.clear()
+        fetcher = Fetcher(case.app)
+        await fetcher.start()
+        case.thread.fetches.put_nowait([100, 101, 102])
+        while not case.thread.fetches.empty():
+            await asyncio.sleep(0)
+        await case.rebalance()
+        case.has_room.set()
+        await case.recover()
+        await fetcher.stop()
+        assert case.accepted == []
+        await case.drain([100, 101, 102, 103])
+        return case.accepted
+
+    assert asyncio.run(scenario()) == [100, 101, 102, 103]
+
+
 def test_a_superseded_assignment_does_not_resume_the_flow(tmp_path: Path) -> None:
     async def scenario() -> list[bool]:
         case = Case(tmp_path)
@@ -188,12 +209,11 @@ def test_a_superseded_assignment_does_not_resume_the_flow(tmp_path: Path) -> Non
     assert asyncio.run(scenario()) == [False, False, False, True]
 
 
-def test_the_committed_offset_follows_the_newest_acknowledged_message(tmp_path: Path) -> None:
+def test_the_committed_offset_follows_the_newest_applied_message(tmp_path: Path) -> None:
     async def scenario() -> list[dict[TP, int]]:
         case = Case(tmp_path)
-        case.app.topics.acking_topics.add("interactions")
         for offset in (100, 101, 107):
-            case.consumer.ack(Message("interactions", 0, offset, 0.0, 0, None, b"", b"", None, tp=PARTITION))
+            case.consumer.mark_applied(0, offset)
         await case.consumer.commit()
         first, case.thread.committed = case.thread.committed, {}
         await case.consumer.commit()
@@ -268,7 +288,7 @@ def thread(_uvloop: None, tmp_path: Path) -> Iterator[ResilientConsumerThread]:
             applied_offset=_nothing,
             fail=lambda error: None,
         )
-        app.transport = DatabaseOffsetTransport(app, kafka=StreamSettings(), listener=seeker)
+        app.transport = DatabaseOffsetTransport(app, kafka=StreamSettings(), listener=seeker, receive=_nothing)
         consumer = RealThreadConsumer(app.transport, _nothing, _nothing, _nothing, loop=asyncio.get_running_loop())
         return consumer.thread
 
