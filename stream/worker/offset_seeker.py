@@ -157,10 +157,9 @@ class OffsetSeeker:
                 logger.warning("%s: the offset to read from is not known yet, retrying: %s", self._topic, error)
                 await asyncio.sleep(RETRY_S)
 
-    async def _log_bounds(self, consumer: SeekableConsumer, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
+    async def _of_kafka(self, answer: Awaitable[T]) -> T:
         try:
-            await self._log.adopt(consumer)  # first: bounds of an older log would skip messages of this one
-            return await consumer.log_bounds(partitions)
+            return await answer
         except TopicMissing:  # end the worker: its restart creates the topic
             raise
         except StreamUnavailable:
@@ -169,12 +168,16 @@ class OffsetSeeker:
 
     async def _seek(self, consumer: SeekableConsumer, partitions: Iterable[int]) -> None:
         assigned = sorted(set(partitions) & consumer.assigned_partitions())
-        bounds = await self._log_bounds(consumer, assigned)
+        await self._of_kafka(self._log.adopt(consumer))  # first: bounds of an older log would skip messages of this one
+        applied = {partition: await self._applied_offset(partition) for partition in assigned}
+        # after the offsets, which another worker may raise meanwhile: beyond an end that was read before
+        bounds = await self._of_kafka(consumer.log_bounds(assigned))
         offsets = {}
         for partition in assigned:
-            applied = await self._applied_offset(partition)
             start, end = bounds[partition]
-            offsets[partition] = resume_offset(self._topic, partition, applied=applied, log_start=start, log_end=end)
+            offsets[partition] = resume_offset(
+                self._topic, partition, applied=applied[partition], log_start=start, log_end=end
+            )
         for partition, offset in offsets.items():
             self._offsets.seek(partition, offset)
         if offsets:

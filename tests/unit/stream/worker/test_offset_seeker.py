@@ -47,6 +47,7 @@ class FakeConsumer:
         self.sought: dict[int, int] = {}
         self.errors: list[StreamUnavailable] = []
         self.topic_id: str | None = "topic-1"
+        self.log_end = 100
 
     async def log_id(self) -> str | None:
         return self.topic_id
@@ -57,7 +58,7 @@ class FakeConsumer:
     async def log_bounds(self, partitions: Iterable[int]) -> Mapping[int, tuple[int, int]]:
         if self.errors:
             raise self.errors.pop()
-        return {partition: (0, 100) for partition in partitions}
+        return {partition: (0, self.log_end) for partition in partitions}
 
     async def seek_to(self, offsets: Mapping[int, int]) -> None:
         self.sought.update(offsets)
@@ -169,6 +170,18 @@ def test_an_offset_outside_the_log_fails_the_worker() -> None:
     (error,) = case.failures
     assert isinstance(error, OffsetOutOfLog)
     assert case.consumer.sought == {}
+
+
+def test_another_worker_may_apply_new_messages_during_a_seek() -> None:
+    class AppliedMeanwhile(Case):
+        async def applied_offset(self, partition: int) -> int | None:
+            self.consumer.log_end = 120
+            return 119
+
+    case = AppliedMeanwhile({0: 9, 1: 9})
+    asyncio.run(case.seeker.seek_assigned(case.consumer))
+    assert case.failures == []
+    assert case.consumer.sought == {0: 120, 1: 120}
 
 
 def follow(case: Case, *, topic_id: str | None, after_s: float) -> None:
