@@ -14,6 +14,7 @@ import httpx
 from benchmarks.faults.processes import START_S, Api, RecoveryTimeout, children_of, wait_until
 from benchmarks.faults.system import DistributedSystem
 from core.clock import WallClock
+from core.errors import NotReady
 from core.learn.cycle import next_job
 from core.records.drift import Alarm, Point
 from tidewise.bootstrap import System, open_existing
@@ -28,8 +29,7 @@ SIGNIFICANT = 1e-9  # relative
 def finish(target: DistributedSystem) -> None:
     """Let the trainer do what is due, after it was ended and started again, and read the rest for the monitor."""
     for child in (target.trainer, target.monitor):
-        child.terminate()
-        child.await_end()
+        child.stop()  # also one that is still starting
     target.trainer.start()
     settings = target.settings()
     with open_existing(settings, recommends=True) as system:
@@ -40,7 +40,16 @@ def finish(target: DistributedSystem) -> None:
             return job is None and not children_of(target.trainer.process.pid)
 
         wait_until("the trainer has no training to do", is_idle, timeout_s=START_S, poll_s=0.5)
+        wait_until("nothing is left for the monitor", lambda: _read_rest(system), poll_s=0.5)
+
+
+def _read_rest(system: System) -> bool:
+    """Read all buckets; False where a monitor that was killed still holds the lease."""
+    try:
         read_all(system, again=False)
+    except NotReady:
+        return False
+    return True
 
 
 def violations(target: DistributedSystem) -> dict[str, int]:
