@@ -59,9 +59,11 @@ class UserPartitions:
 
     def include(self, user_id: str, partition: int) -> bool:
         """Whether the user's events may be in this partition."""
-        if any(partition_of(user_id, num_partitions=count) == partition for count in self.counts):
-            return True
-        return self._has_grown() and partition_of(user_id, num_partitions=self.counts[0]) == partition
+        hashed = _user_hash(user_id)
+        for count in self.counts:
+            if hashed % count == partition:
+                return True
+        return self._has_grown() and hashed % self.counts[0] == partition
 
     def _has_grown(self) -> bool:
         if self._now_s() - self._recounted_s < RECOUNT_EVERY_S:
