@@ -19,7 +19,8 @@ LITTLE_FLOAT32 = np.dtype("<f4")
 
 def pack_history(history: History) -> bytes:
     """All item keys, then all times, as little-endian 64-bit integers: decoded without a loop."""
-    return np.concatenate([history.items, history.times_ms]).astype(LITTLE_INT64, copy=False).tobytes()
+    items = history.items.astype(LITTLE_INT64, copy=False).tobytes()
+    return items + history.times_ms.astype(LITTLE_INT64, copy=False).tobytes()
 
 
 def unpack_history(packed: bytes) -> History:

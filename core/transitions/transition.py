@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -53,12 +52,12 @@ class TransitionChanges:
 
 def appended(previous: Sequence[int], events: Iterable[tuple[int, int]]) -> list[Transition]:
     """The transitions of (item key, time in ms) events that follow a history ending in `previous`, oldest first."""
-    keys = ([NO_ITEM] * NUM_PREVIOUS + list(previous))[-NUM_PREVIOUS:]
-    weeks = []
+    third, second, first = [NO_ITEM, NO_ITEM, NO_ITEM, *previous][-NUM_PREVIOUS:]
+    transitions = []
     for item_key, time_ms in events:
-        keys.append(item_key)
-        weeks.append(time_ms // WEEK_MS)
-    return list(map(Transition._make, zip(keys[3:], weeks, repeat(1), keys[2:], keys[1:], keys, strict=False)))
+        transitions.append(Transition(item_key, time_ms // WEEK_MS, 1, first, second, third))
+        third, second, first = second, first, item_key
+    return transitions
 
 
 def of_history(history: History) -> list[Transition]:
