@@ -176,7 +176,7 @@ class Campaign:
         zombie.process.send_signal(signal.SIGCONT)
         continued_s = time.monotonic()
         self.recovered("worker continued", continued_s)
-        zombie.await_partitions(more_than=num_seeks)
+        zombie.await_seek(after=num_seeks)
 
     def add_and_remove_worker(self, number: int) -> None:
         """A third worker joins, gets partitions, and leaves."""

@@ -68,7 +68,10 @@ class Child:
     @property
     def log_path(self) -> Path:
         """The log of the latest start."""
-        return self._folder / f"{self.name}-{self._num_starts}.log"
+        return self._log_of(self._num_starts)
+
+    def _log_of(self, start: int) -> Path:
+        return self._folder / f"{self.name}-{start}.log"
 
     def start(self) -> None:
         """Start, without waiting."""
@@ -117,12 +120,20 @@ class Child:
 
     @property
     def num_seeks(self) -> int:
-        """How often this worker has sought assigned partitions since its latest start."""
-        return self.log_path.read_text(errors="replace").count(SEEK_LOG_LINE)
+        """How often this worker has sought assigned partitions, in all of its starts."""
+        return sum(_num_seeks(self._log_of(start)) for start in range(1, self._num_starts + 1))
 
-    def await_partitions(self, *, more_than: int = 0, timeout_s: float = TIMEOUT_S) -> None:
-        """Wait until this worker has partitions (again)."""
-        wait_until(f"{self.name} has partitions", lambda: self.num_seeks > more_than, timeout_s=timeout_s)
+    def await_partitions(self, *, timeout_s: float = TIMEOUT_S) -> None:
+        """Wait until this worker has partitions since its latest start."""
+        wait_until(f"{self.name} has partitions", lambda: _num_seeks(self.log_path) > 0, timeout_s=timeout_s)
+
+    def await_seek(self, *, after: int) -> None:
+        """Wait until this worker has sought partitions more often, whether it was started again or not."""
+        wait_until(f"{self.name} has partitions again", lambda: self.num_seeks > after)
+
+
+def _num_seeks(log: Path) -> int:
+    return log.read_text(errors="replace").count(SEEK_LOG_LINE)
 
 
 class Api(Child):
