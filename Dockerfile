@@ -1,5 +1,5 @@
 # One image for every role: migrate, worker, serve, learn, monitor. CPU-only torch, no compiler, no root.
-ARG PYTHON=python:3.12.12-slim-trixie
+ARG PYTHON=python:3.12.12-slim-trixie@sha256:f3fa41d74a768c2fce8016b98c191ae8c1bacd8f1152870a3f9f87d350920b7c
 FROM $PYTHON AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 WORKDIR /src
