@@ -20,6 +20,7 @@ NUM_USERS, LARGEST_BATCH = 4, 20
 GIVES_UP, REPEATED, LATE = 0.05, 0.1, 0.2  # of each batch, each batch, each event
 HIDDEN = 0.3  # of the items that are patched
 KINDS = ("view", "view", "click", "cart", "purchase", "dislike")
+CONNECTIONS = 20  # in a row that have reached a process which knows the experiment
 EXPERIMENT, EXPERIMENT_SCENARIO = "campaign", "campaign"
 EVENTS = "/v1/interactions?wait=applied"
 NAMES = "shopper-"  # how the ids of its users, items and events begin
@@ -189,7 +190,19 @@ def prepare(urls: Sequence[str], outages: Outages) -> list[str]:
         start = now_ms() - EXPIRED_MS  # so that it has begun by a wrong clock too
         experiment = {"scenario": EXPERIMENT_SCENARIO, "arms": arms, "start": start}
         calls.until_answered("PUT", f"/v1/experiments/{EXPERIMENT}", json=experiment)
+        _await_arms(urls, outages)
         return [item["item_id"] for item in calls.until_answered("GET", "/v1/items?limit=100")["items"]]
+
+
+def _await_arms(urls: Sequence[str], outages: Outages) -> None:
+    """Wait until every process has read the experiment: each connection may be of another one."""
+    for url in urls:
+        num_in_a_row = 0
+        while num_in_a_row < CONNECTIONS:
+            with Calls([url], outages) as calls:
+                params = {"scenario": EXPERIMENT_SCENARIO, "record": "false"}
+                answer = calls.until_answered("GET", "/v1/users/nobody/recommendations", params=params)
+            num_in_a_row = num_in_a_row + 1 if "arm" in answer else 0
 
 
 def now_ms() -> int:
