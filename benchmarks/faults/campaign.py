@@ -17,9 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
-from benchmarks.faults.processes import Child, children_of
+from benchmarks.faults.processes import Child
 from benchmarks.faults.system import DistributedSystem, step_of
 from benchmarks.faults.traffic import Probes
+from benchmarks.scale.processes import children_of
 from tidewise.processes.trainer import request_job
 
 SLOW_S, DELAY_S = 5.0, 0.05  # how long the database is slow, and by how much for each chunk of bytes

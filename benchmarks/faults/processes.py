@@ -155,16 +155,6 @@ class Api(Child):
             return False
 
 
-def children_of(pid: int) -> list[int]:
-    """The process ids of the children of all threads of a process; none where it is gone."""
-    try:
-        return [
-            int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
-        ]
-    except OSError:
-        return []
-
-
 def environment_of(checkout: Path) -> dict[str, str]:
     """The environment of a Python that imports the source of a checkout."""
     return {**os.environ, "PYTHONPATH": str(checkout.absolute())}

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 
 import httpx
 
-from benchmarks.faults.processes import START_S, Api, RecoveryTimeout, children_of, wait_until
+from benchmarks.faults.processes import START_S, Api, RecoveryTimeout, wait_until
 from benchmarks.faults.system import DistributedSystem
+from benchmarks.scale.processes import children_of
 from core.clock import WallClock
 from core.errors import NotReady
 from core.learn.cycle import next_job

@@ -44,10 +44,17 @@ def cpu_share(pid: int, *, seconds: float) -> float:
 def family(pid: int) -> Iterator[int]:
     """The process and its descendants."""
     yield pid
+    for child in children_of(pid):
+        yield from family(child)
+
+
+def children_of(pid: int) -> list[int]:
+    """The children of all threads of a process; none where it is gone."""
+    children = list[int]()
     with suppress(OSError):  # it has just ended
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield from family(int(child))
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            children += map(int, path.read_text().split())
+    return children
 
 
 def _each(members: Iterable[int], name: str) -> Iterator[str]:

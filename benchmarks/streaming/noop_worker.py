@@ -8,7 +8,6 @@ takes records from Faust's consumer itself, and decodes them.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import tempfile
@@ -17,11 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import faust
 import mode.loop
 
 from core.ingestion.sources import EventBatch, IngestResult
-from stream.kafka.faust_app import make_app
+from stream.kafka.faust_app import make_app, make_runner, raw_topic
 from stream.kafka.settings import StreamSettings, WorkerSettings
 from stream.messages.codec import Codec
 from stream.worker.worker import StreamWorker
@@ -55,16 +53,10 @@ class CountingIngestor:
 
 def iterate(kafka: StreamSettings, num_events: int) -> None:
     """Iterate over a topic in an agent of Faust, and print the rate after the last event."""
+    mode.loop.use("uvloop")
     with tempfile.TemporaryDirectory() as folder:
         app = make_app(kafka, WorkerSettings(name="noop"), data_dir=Path(folder))
         app.conf.stream_buffer_maxsize = 65_536  # at 4,096 a full buffer halves the throughput
-        mode.loop.use("uvloop")
-        raw: dict[str, Any] = {
-            "key_type": bytes,
-            "value_type": bytes,
-            "key_serializer": "raw",
-            "value_serializer": "raw",
-        }
 
         async def count(stream: Any) -> None:
             first_s, num_remaining = 0.0, num_events
@@ -74,12 +66,8 @@ def iterate(kafka: StreamSettings, num_events: int) -> None:
                 if not num_remaining:
                     _end(num_events / (time.perf_counter() - first_s))
 
-        app.agent(app.topic(kafka.topic, **raw), concurrency=1, name="noop")(count)
-        runner = faust.Worker(
-            app, loop=asyncio.new_event_loop(), quiet=True, redirect_stdouts=False, override_logging=False
-        )
-        runner.spinner = None
-        runner.execute_from_commandline()
+        app.agent(raw_topic(app, kafka.topic), concurrency=1, name="noop")(count)
+        make_runner(app).execute_from_commandline()
 
 
 def _end(rate: float) -> None:

@@ -252,8 +252,8 @@ class DatabaseOffsetConsumer(driver.Consumer):
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Suspend the flow until the seek, even where Faust resumed it after the revocation.
 
-        Faust does so where rebalances overlap, for the superseded assignment. After the seek of the newest assignment
-        it clears its buffers, and messages handed over until then would be lost.
+        Faust does so where rebalances overlap, for the superseded assignment. What is handed over before the seek of
+        the newest one is refused, and fetched in vain.
         """
         self.stop_flow()
         self.app.flow_control.suspend()

@@ -5,6 +5,7 @@ Each setting that differs from Faust's default has its reason beside it. Indepen
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import faust
@@ -53,6 +54,19 @@ def make_app(kafka: StreamSettings, worker: WorkerSettings, *, data_dir: Path) -
         worker_redirect_stdouts=False,
     )
     return app
+
+
+def raw_topic(app: faust.App, name: str) -> faust.TopicT:
+    """A topic whose keys and values are bytes."""
+    return app.topic(name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
+
+
+def make_runner(app: faust.App) -> faust.Worker:
+    """What runs an app until SIGTERM or SIGINT, with our logging. For the main thread."""
+    loop = asyncio.new_event_loop()
+    runner = faust.Worker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
+    runner.spinner = None
+    return runner
 
 
 class NoTables(TableManager):

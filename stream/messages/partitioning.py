@@ -59,11 +59,10 @@ class UserPartitions:
 
     def include(self, user_id: str, partition: int) -> bool:
         """Whether the user's events may be in this partition."""
-        hashed = _user_hash(user_id)
-        for count in self.counts:
-            if hashed % count == partition:
+        for count in self.counts:  # `any` takes twice as long, for each event from Kafka
+            if partition_of(user_id, num_partitions=count) == partition:
                 return True
-        return self._has_grown() and hashed % self.counts[0] == partition
+        return self._has_grown() and partition_of(user_id, num_partitions=self.counts[0]) == partition
 
     def _has_grown(self) -> bool:
         if self._now_s() - self._recounted_s < RECOUNT_EVERY_S:

@@ -1,7 +1,7 @@
 """The next offset of each partition: which messages to apply, which are applied already, and where one is missing.
 
 The database only compares and sets its offset; it cannot notice that an earlier message never arrived. Around a
-rebalance Faust hands over messages that it had buffered before the seek. So after a seek no message is accepted until
+rebalance Faust hands over messages that it had fetched before the seek. So after a seek no message is accepted until
 the one at the sought offset arrives, and no offset may be missing but those that the client has found to hold no
 message: markers of transactions, messages of aborted ones, and what compaction removed.
 
@@ -99,7 +99,7 @@ class OffsetTracker:
                 check.seek = False
                 known.next_offset = known.message_end = offset + 1
                 known.sought_for = None
-            elif known.sought_for is None or offset <= known.sought_for:  # later ones were buffered with that one
+            elif known.sought_for is None or offset <= known.sought_for:  # later ones were fetched with that one
                 known.sought_for = offset
                 check.seek = True
         return check

@@ -31,7 +31,7 @@ from core.errors import StreamError
 from core.ingestion.sources import IngestResult
 from stream.kafka.admin import PartitionStatus, leave_group
 from stream.kafka.consumer import DatabaseOffsetConsumer, DatabaseOffsetTransport
-from stream.kafka.faust_app import make_app
+from stream.kafka.faust_app import make_app, make_runner, raw_topic
 from stream.kafka.settings import StreamSettings, WorkerSettings
 from stream.messages.codec import Codec, Message
 from stream.worker.applier import (
@@ -121,10 +121,7 @@ class StreamWorker:
         mode.loop.use("uvloop")  # a fifth faster; used for every loop created from here on but the Kafka client's
         with tempfile.TemporaryDirectory(prefix="tidewise-worker-") as folder:
             app = self._build(Path(folder))
-            self._runner = faust.Worker(
-                app, loop=asyncio.new_event_loop(), quiet=True, redirect_stdouts=False, override_logging=False
-            )
-            self._runner.spinner = None
+            self._runner = make_runner(app)
             self._watchdog.start()
             try:
                 self._execute(self._runner)
@@ -139,10 +136,7 @@ class StreamWorker:
     def _build(self, folder: Path) -> faust.App:
         app = make_app(self._kafka, self._settings, data_dir=folder)
         app.transport = DatabaseOffsetTransport(app, kafka=self._kafka, listener=self._seeker, receive=self._buffer.put)
-        topic = app.topic(
-            self._kafka.topic, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-        )
-        app.agent(topic, concurrency=1, name="interactions")(_subscribe)
+        app.agent(raw_topic(app, self._kafka.topic), concurrency=1, name="interactions")(_subscribe)
         app.task(self._apply_batches)
         app.task(self._report_status)
         self._app = app

@@ -24,8 +24,8 @@ from benchmarks.faults.embedded.faults import Incident, cause
 from benchmarks.faults.embedded.server import SupervisedServer
 from benchmarks.faults.embedded.shop_operator import ShopOperator
 from core.records.stored import ModelRecord
-from tidewise.bootstrap import open_system
-from tidewise.settings.schema import CONFIG_NAME, Settings, load_settings
+from tidewise.bootstrap import MODELS_FOLDER, open_system
+from tidewise.settings.schema import CONFIG_NAME, DATABASE_NAME, Settings, load_settings
 
 NUM_CLIENTS = 4
 SETTINGS = "\n[learn]\nmode = 'propose'\nlease_s = 1\nevery_events = 300\nepochs = 1\n"
@@ -91,7 +91,7 @@ def run_round(
     told = merged([client.promises for client in clients])
     told.items |= operator.items
     result.num_events, result.num_items = len(told.events), len(told.items)
-    with closing(sqlite3.connect(data / "tidewise.db")) as database:
+    with _database(data) as database:
         result.violations = compare(database.execute, told, imported=operator.imported, before=before, faults=faults)
         result.violations |= result_violations(database.execute, settings_in(data), experiment=EXPERIMENT)
         result.violations["wrong champion"] = int(champions(database.execute) != [operator.champion])
@@ -131,8 +131,12 @@ def settings_in(folder: Path) -> Settings:
     return load_settings(overrides={"data.folder": str(folder)}, environment={})
 
 
+def _database(folder: Path) -> closing[sqlite3.Connection]:
+    return closing(sqlite3.connect(folder / DATABASE_NAME))
+
+
 def _stored_keys(folder: Path) -> set[bytes]:
-    with closing(sqlite3.connect(folder / "tidewise.db")) as database:
+    with _database(folder) as database:
         return keys_of_events(database.execute)
 
 
@@ -141,6 +145,6 @@ def _backup_violations(operator: ShopOperator, folder: Path, clients: Sequence[S
     if operator.backup is None:
         return {}
     settings = restored(operator.backup, operator.data, folder, {})
-    with closing(sqlite3.connect(folder / "tidewise.db")) as database:
-        violations = backup_violations(database.execute, operator.backup, clients, folder / "models")
+    with _database(folder) as database:
+        violations = backup_violations(database.execute, operator.backup, clients, folder / MODELS_FOLDER)
     return violations | {"derived state of the backup": num_different(settings)}

@@ -15,8 +15,9 @@ import httpx
 
 from benchmarks.faults.embedded.clock.sitecustomize import SHIFT_VARIABLE
 from benchmarks.faults.embedded.slow_disk import slowed
-from benchmarks.faults.processes import POLL_S, START_S, TIMEOUT_S, RecoveryTimeout, children_of, wait_until
+from benchmarks.faults.processes import POLL_S, START_S, TIMEOUT_S, RecoveryTimeout, wait_until
 from benchmarks.faults.system import local_ports
+from benchmarks.scale.processes import children_of
 from tidewise.processes.children import free_port, running
 
 NUM_APIS = 2

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from benchmarks.faults.processes import children_of
 from benchmarks.faults.trainer_and_monitor import num_different
+from benchmarks.scale.processes import children_of
 from core.records.drift import Point
 
 ONE, TWO = (Point("loss", "", start, start + 5, 25, 0.1 + 0.2, None) for start in (0, 5))
