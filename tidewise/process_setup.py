@@ -33,7 +33,8 @@ YOUNG_OBJECTS = 20_000  # more allocated than freed since the last collection be
 OBJECTS_WHILE_IMPORTING = 1_000_000  # a start allocates 450,000 that stay
 LOW_PRIORITY = 5  # niceness of a process that works beside those that answer or commit
 PR_SET_PDEATHSIG = 1  # of prctl(2)
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of mallopt(3)
+NUM_ARENAS = 2  # pools of memory, each of which keeps freed pieces for the threads that share it
 LARGE_BYTES = 5_000_000  # of an array: more than the scores of a million items
 
 
@@ -86,16 +87,18 @@ def set_switch_interval() -> None:
     sys.setswitchinterval(SWITCH_INTERVAL_S)
 
 
-def return_large_arrays() -> None:
-    """Let glibc return the memory of large arrays to the system when they are freed.
+def keep_little_memory() -> None:
+    """Let glibc keep little of the memory that is freed, and return that of large arrays to the system.
 
     By default it keeps memory for as large an array as was freed before, up to 32 MB, and what lies between two
-    others is not returned: each time transition counts were sorted, every process kept some 100 MB more.
+    others is not returned: each time transition counts were sorted, every process kept some 100 MB more. And each
+    thread gets an arena of its own: 128 MB more in three processes after two minutes under load, and no faster.
     """
     with suppress(AttributeError):  # another C library
         allocator = ctypes.CDLL(None)
         allocator.mallopt(M_MMAP_THRESHOLD, LARGE_BYTES)
         allocator.mallopt(M_TRIM_THRESHOLD, 2 * LARGE_BYTES)
+        allocator.mallopt(M_ARENA_MAX, NUM_ARENAS)
 
 
 class TextFormatter(logging.Formatter):

@@ -29,6 +29,7 @@ from benchmarks.serving import ids_of
 from tidewise.settings.schema import DATABASE_NAME
 
 CARRIED_CLIENTS, CARRIED_S = 32, 20.0
+NUM_EVENTS = 100_000  # whose items are drawn
 SAMPLES = 12  # of memory and files while the load lasts
 SLOWER = 2.0  # than the slowest before the load still counts as before
 PREFIX = "overload-"
@@ -42,11 +43,12 @@ class Usage(NamedTuple):
 
 
 class OverloadedServer:
-    """A server with its users and items."""
+    """A server with its users, and items as often as the stored events have them."""
 
     def __init__(self, served: ServedCopy) -> None:
-        users, self._items = ids_of(served.data)
+        users, _ = ids_of(served.data)
         self._users = random.Random(1).sample(users, min(2000, len(users)))
+        self._items = _items_of_events(served.data)
         self._served = served
 
     def load(self, prefix: str) -> LoadedApi:
@@ -77,6 +79,16 @@ class OverloadedServer:
             "refused, stored": num_stored[REFUSED],
             "without an answer: all, stored": [num_sent[UNANSWERED], num_stored[UNANSWERED]],
         }
+
+
+def _items_of_events(data: Path) -> list[str]:
+    with closing(sqlite3.connect(data / DATABASE_NAME)) as database:
+        rows = database.execute(
+            "SELECT item_id, count(*) FROM interactions JOIN items ON items.key = item_key"
+            " WHERE in_catalogue GROUP BY item_key ORDER BY item_key"
+        ).fetchall()
+    items, nums = zip(*rows, strict=True)
+    return random.Random(2).choices(items, nums, k=NUM_EVENTS)
 
 
 async def overload(server: OverloadedServer, *, times: float, minutes: float, clients: int) -> dict[str, object]:

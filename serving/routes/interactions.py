@@ -28,7 +28,10 @@ STATUSES = (
     EventStatus.ERASED,
     EventStatus.REJECTED,
 )
-NOT_APPLIED = "not applied within the timeout: the events are durable in the log, and workers will apply them"
+NOT_APPLIED = (
+    "not applied within the timeout, or the database could not be asked: the events are durable in the log, and workers"
+    " will apply them"
+)
 NO_ID = "neither event_id nor time was given: the same event sent again counts again"
 _DEAD_LETTERED = error_body("dead_lettered", "no worker could apply it; `tidewise dead-letters list` says why")["error"]
 

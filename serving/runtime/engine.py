@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeVar
 
 from core.definitions.followed import FollowedDefinitions
-from core.errors import StoreUnavailable, UnknownDefinition
+from core.errors import Overloaded, StoreUnavailable, UnknownDefinition
 from core.events.interactions import Interaction
 from core.ingestion.sources import EventOutcome
 from core.recommendation.trends import Trends
@@ -42,13 +42,16 @@ class Engine:
         limits = services.limits
         self.services = services
         self.limits = limits
-        self.executor = QueryExecutor(num_threads=limits.num_readers, max_waiting=limits.max_waiting_reads)
+        self.executor = QueryExecutor(
+            num_threads=limits.num_readers, max_waiting=limits.max_waiting_reads, max_wait_s=limits.max_wait_s
+        )
         self.writer = Writer(
             services.ingestor,
             name=services.writer_name,
             encode=services.encode,
             max_group_events=limits.max_group_events,
             max_waiting_events=limits.max_waiting_events,
+            max_wait_s=limits.max_wait_s,
         )
         log = services.log
         self._log_sink = None if log is None else LogEventSink(log, services.store, limits)
@@ -67,6 +70,7 @@ class Engine:
             after_sample=self._after_sample,
         )
         self._lags = LagRecorder(services)
+        self._sampler = QueryExecutor(num_threads=1, max_waiting=1, name="sampler")
 
     @property
     def num_waiting_requests(self) -> int:
@@ -87,7 +91,7 @@ class Engine:
 
     async def follow(self, *definitions: FollowedDefinitions[Any]) -> None:
         """Read what other processes have stored; without the database, what was read before stays valid."""
-        with suppress(StoreUnavailable):
+        with suppress(StoreUnavailable, Overloaded):
             for kind in definitions:
                 await self.executor.run(kind.follow)
 
@@ -108,13 +112,14 @@ class Engine:
         """Run the threads; at the end, requests that were accepted are finished first."""
         self.writer.start()
         self.services.answers.start()
-        sampling = asyncio.create_task(self.activity.run(self.executor))
+        sampling = asyncio.create_task(self.activity.run(self._sampler))
         try:
             yield
         finally:
             sampling.cancel()
             with suppress(asyncio.CancelledError):
                 await sampling
+            await self._sampler.stop()
             if self._log_sink is not None:
                 await self._log_sink.stop()
             await self.writer.stop()

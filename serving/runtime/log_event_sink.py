@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
-from core.errors import StreamUnavailable
+from core.errors import Overloaded, StoreError, StreamUnavailable
 from core.events.interactions import Interaction
 from core.ingestion.sources import EventOutcome, LogPosition
 from core.ports.store import Store
@@ -30,7 +31,9 @@ class LogEventSink:
         self._send_timeout_s = limits.send_timeout_s
         self._wait_timeout_s = limits.wait_timeout_s
         self._senders = QueryExecutor(num_threads=NUM_SENDERS, max_waiting=limits.max_waiting_reads, name="sender")
-        self._readers = QueryExecutor(num_threads=1, max_waiting=limits.max_waiting_reads, name="outcomes")
+        self._readers = QueryExecutor(
+            num_threads=1, max_waiting=limits.max_waiting_reads, max_wait_s=limits.max_wait_s, name="outcomes"
+        )
         self._waiter = OffsetWaiter(self._applied_offsets)
 
     @property
@@ -45,9 +48,10 @@ class LogEventSink:
         """
         known = await self._readers.run(lambda: self._known(events)) if wait else set()
         positions = await self._publish(events)
-        if not wait or not await self._waiter.reached(_last_offsets(positions), timeout_s=self._wait_timeout_s):
-            return [EventOutcome(EventStatus.QUEUED, position=position) for position in positions]
-        return await self._readers.run(lambda: self._outcomes(events, positions, known))
+        if wait and await self._waiter.reached(_last_offsets(positions), timeout_s=self._wait_timeout_s):
+            with suppress(StoreError, Overloaded):  # an error would tell the client to send them again
+                return await self._readers.run(lambda: self._outcomes(events, positions, known))
+        return [EventOutcome(EventStatus.QUEUED, position=position) for position in positions]
 
     async def stop(self) -> None:
         """Finish publishing, then end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -13,21 +14,36 @@ T = TypeVar("T")
 
 
 class QueryExecutor:
-    """A thread pool that rejects work beyond `max_waiting` at once, instead of letting it age in a queue."""
+    """A thread pool that rejects work beyond `max_waiting`, and work that has waited longer than `max_wait_s`.
 
-    def __init__(self, *, num_threads: int, max_waiting: int, name: str = "reader") -> None:
+    Under more load than it carries, threads so work only for clients that are still there, however slow they are.
+    """
+
+    def __init__(
+        self, *, num_threads: int, max_waiting: int, max_wait_s: float = float("inf"), name: str = "reader"
+    ) -> None:
         self._pool = ThreadPoolExecutor(num_threads, thread_name_prefix=name)
         self._max_waiting = max_waiting
+        self._max_wait_s = max_wait_s
         self._num_waiting = 0
 
     async def run(self, work: Callable[[], T]) -> T:
-        """Run a function on one of the threads; raises `Overloaded` where too many wait already."""
+        """Run a function on one of the threads; raises `Overloaded` where too many wait, or it waits too long."""
         if self._num_waiting >= self._max_waiting:
             msg = f"{self._num_waiting} requests are waiting already; try again in a moment"
             raise Overloaded(msg)
+        since_s = time.monotonic()
+
+        def work_in_time() -> T:
+            waited_s = time.monotonic() - since_s
+            if waited_s > self._max_wait_s:
+                msg = f"this request has waited for {waited_s:.1f} s; send it again later"
+                raise Overloaded(msg)
+            return work()
+
         self._num_waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work_in_time)
         finally:
             self._num_waiting -= 1
 

@@ -57,7 +57,8 @@ class Limits:
     """Limits of one request and of the queues.
 
     `max_bodies_bytes`: of all requests that are being answered.
-    `max_group_events`: the most events of one transaction, over all its requests. `send_timeout_s`: how long an
+    `max_group_events`: the most events of one transaction, over all its requests. `max_wait_s`: until a request that
+    still waits for others is refused. `send_timeout_s`: how long an
     event log may take to acknowledge. `wait_timeout_s`: how long a request waits until workers have applied its events.
     `activity_period_s`: the period of a sample of `/v1/activity`.
     """
@@ -71,6 +72,7 @@ class Limits:
     max_group_events: int = 2_000
     max_waiting_events: int = 50_000
     max_waiting_reads: int = 512
+    max_wait_s: float = 2.0
     num_readers: int = 4
     send_timeout_s: float = 1.9  # clients learn within 2 s that a log is unavailable
     wait_timeout_s: float = 10.0

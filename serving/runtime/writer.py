@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from core.background import BackgroundThread
@@ -32,6 +33,7 @@ class _Job:
     future: asyncio.Future[Any]
     events: Sequence[Interaction]
     work: Callable[[], Any] | None = None
+    since_s: float = field(default_factory=time.monotonic)
 
     @property
     def cost(self) -> int:
@@ -49,12 +51,15 @@ class Writer:
         encode: Callable[[Iterable[UserState]], None],
         max_group_events: int,
         max_waiting_events: int,
+        max_wait_s: float,
     ) -> None:
         self._ingestor = ingestor
         self._source = RequestSource(name)
         self._encode = encode
         self._max_group_events = max_group_events
         self._max_waiting_events = max_waiting_events
+        self._max_wait_s = max_wait_s
+        self._was_full = False  # the last group: more events waited than fit into it
         self._jobs: deque[_Job] = deque()
         self._num_waiting = 0
         self._thread = BackgroundThread("writer", self._apply_next, ready=lambda: bool(self._jobs), drain=True)
@@ -100,7 +105,10 @@ class Writer:
         return await job.future
 
     def _apply_next(self) -> None:
+        self._refuse_overdue()
         group = self._next_group()
+        if not group:
+            return
         work = group[0].work
         results = self._apply_group(group) if work is None else [_result_of(work)]
         loop = group[0].future.get_loop()
@@ -115,7 +123,26 @@ class Writer:
                 group.append(self._jobs.popleft())
                 cost += group[-1].cost
             self._num_waiting -= cost
+            self._was_full = bool(self._jobs) and self._jobs[0].work is None and group[0].work is None
             return group
+
+    def _refuse_overdue(self) -> None:
+        """While more events arrive than fit into each group, refuse those that have waited for too long.
+
+        One long transaction, such as an import, refuses nobody.
+        """
+        if not self._was_full:
+            return
+        overdue: list[_Job] = []
+        with self._thread.condition:
+            since_s = time.monotonic() - self._max_wait_s
+            while self._jobs and self._jobs[0].since_s < since_s:
+                overdue.append(self._jobs.popleft())
+            self._num_waiting -= sum(job.cost for job in overdue)
+        if overdue:
+            msg = f"this request has waited for more than {self._max_wait_s:g} s; send it again later"
+            errors = [Overloaded(msg) for _ in overdue]
+            overdue[0].future.get_loop().call_soon_threadsafe(_resolve, [job.future for job in overdue], errors)
 
     def _fits(self, job: _Job, group: list[_Job], cost: int) -> bool:
         return job.work is None and group[0].work is None and cost + job.cost <= self._max_group_events
@@ -162,7 +189,7 @@ def _split(result: IngestResult, group: list[_Job]) -> list[list[EventOutcome]]:
     return outcomes
 
 
-def _resolve(futures: list[asyncio.Future[Any]], results: list[Any]) -> None:
+def _resolve(futures: Sequence[asyncio.Future[Any]], results: Sequence[Any]) -> None:
     """On the event loop: resolve all requests at once; the future of a disconnected client is cancelled already."""
     for future, result in zip(futures, results, strict=True):
         if future.done():

@@ -11,7 +11,7 @@ from core.background import BackgroundThread
 from core.definitions.followed import FollowedDefinitions
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from tidewise.bootstrap import System
-from tidewise.process_setup import return_large_arrays
+from tidewise.process_setup import keep_little_memory
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def start_refresh(stack: ExitStack, system: System) -> SnapshotRefresh:
     """Read the catalogue and the champion now, and then follow their changes, until the stack unwinds."""
     from model.training.threads import limit_threads
 
-    return_large_arrays()
+    keep_little_memory()
     limit_threads(1)  # requests run side by side; more threads each would only queue
     system.scenarios.follow()
     system.experiments.follow()  # before the snapshot, which loads the models of their arms

@@ -12,7 +12,7 @@ from io import StringIO
 
 import pytest
 
-from tidewise.process_setup import YOUNG_OBJECTS, JsonFormatter, TextFormatter, freeze_gc, use_log_format
+from tidewise.process_setup import NUM_ARENAS, YOUNG_OBJECTS, JsonFormatter, TextFormatter, freeze_gc, use_log_format
 
 
 def test_a_log_record_is_one_line_of_json() -> None:
@@ -54,7 +54,7 @@ def test_no_memory_image_is_written_after_a_crash() -> None:
 
 KEPT_MB = """
 import numpy as np
-from tidewise.process_setup import return_large_arrays
+from tidewise.process_setup import keep_little_memory
 
 def megabytes():
     [line] = [line for line in open("/proc/self/status") if line.startswith("RssAnon")]
@@ -72,10 +72,41 @@ print(megabytes() - before)
 
 
 def test_memory_of_large_arrays_is_returned_although_small_ones_live() -> None:
-    for call, is_kept in (("", True), ("return_large_arrays()", False)):
+    for call, is_kept in (("", True), ("keep_little_memory()", False)):
         script = KEPT_MB.format(call=call)
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
         assert (float(done.stdout) > 50) == is_kept
+
+
+ARENAS = """
+import ctypes, threading
+from tidewise.process_setup import NUM_ARENAS, keep_little_memory
+
+{call}
+num, kept = 4 * NUM_ARENAS, []
+barrier = threading.Barrier(num + 1)
+
+def allocate():
+    kept.append([bytearray(1000) for _ in range(100)])
+    barrier.wait()
+
+for _ in range(num):
+    threading.Thread(target=allocate).start()
+barrier.wait()
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+libc.malloc_info(0, ctypes.c_void_p(libc.fdopen(1, b"w")))
+libc.fflush(None)
+"""
+
+
+def test_threads_share_few_arenas() -> None:
+    nums = []
+    for call in ("", "keep_little_memory()"):
+        script = [sys.executable, "-c", ARENAS.format(call=call)]
+        done = subprocess.run(script, capture_output=True, text=True, check=True, timeout=60)
+        nums.append(done.stdout.count("<heap nr="))
+    assert nums[0] > NUM_ARENAS >= nums[1] > 0
 
 
 def test_the_log_format_is_text_unless_json_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from doubles import MemoryStore
 from serving_doubles import NOW_MS, SHAPE, TYPES, Api, Shop
 
 from core.corrections.erase import erase_user
@@ -158,6 +159,26 @@ def test_a_wait_beyond_the_timeout_is_answered_as_queued(shop: Shop) -> None:
     assert reply.status_code == 202
     assert reply.json()["results"][0]["status"] == "queued"
     assert "not applied within the timeout" in reply.json()["note"]
+
+
+def test_events_whose_outcomes_cannot_be_read_are_answered_as_queued() -> None:
+    class LimitedStore(MemoryStore):
+        reads_left = 1_000
+
+        def read(self, *, snapshot: bool = True) -> Any:
+            self.reads_left -= 1
+            if self.reads_left < 0:
+                msg = "the database is away"
+                raise StoreUnavailable(msg)
+            return super().read(snapshot=snapshot)
+
+    store = LimitedStore()
+    shop = Shop(store)
+    with Api(create_app(shop.with_services(log=MemoryLog(shop), limits=Limits(activity_period_s=3600.0)))) as api:
+        store.reads_left = 2  # which events are known, and that these are applied
+        reply = api.post("/v1/interactions?wait=applied", json=event())
+    assert (reply.status_code, reply.json()["results"][0]["status"]) == (202, "queued")
+    assert "the database could not be asked" in reply.json()["note"]
 
 
 def test_wait_changes_nothing_without_a_log(shop: Shop) -> None:

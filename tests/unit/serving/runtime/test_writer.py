@@ -53,11 +53,21 @@ def interaction(name: str, *, user_id: str = "u") -> Interaction:
 
 
 def make_writer(
-    store: MemoryStore, *, kind: type[Ingestor] = Ingestor, max_group: int = 100, max_waiting: int = 100
+    store: MemoryStore,
+    *,
+    kind: type[Ingestor] = Ingestor,
+    max_group: int = 100,
+    max_waiting: int = 100,
+    max_wait_s: float = float("inf"),
 ) -> Writer:
     ingestor = kind(store, types=TYPES, shape=SHAPE)
     return Writer(
-        ingestor, name="test", encode=lambda _: None, max_group_events=max_group, max_waiting_events=max_waiting
+        ingestor,
+        name="test",
+        encode=lambda _: None,
+        max_group_events=max_group,
+        max_waiting_events=max_waiting,
+        max_wait_s=max_wait_s,
     )
 
 
@@ -180,6 +190,35 @@ def test_a_full_queue_rejects_until_it_has_drained() -> None:
         store.gate.set()
         await asyncio.gather(*tasks)
         assert [outcome.user_seq for outcome in await writer.submit([interaction("later")])] == [7]
+        await writer.stop()
+
+    asyncio.run(scenario())
+
+
+def test_events_that_wait_too_long_because_groups_are_full_are_refused() -> None:
+    async def scenario() -> None:
+        store = BlockingStore()
+        writer = make_writer(store, max_group=10, max_wait_s=0.0)
+        writer.start()
+        tasks = await queued_behind_a_commit(store, writer, 25)
+        store.gate.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await writer.stop()
+        assert [type(result) for result in results] == [list] * 11 + [Overloaded] * 15
+        assert writer.num_waiting == 0
+        with store.read() as read:
+            assert read.totals().events == 11
+
+    asyncio.run(scenario())
+
+
+def test_events_behind_one_long_commit_are_applied() -> None:
+    async def scenario() -> None:
+        writer = make_writer(store := BlockingStore(), max_wait_s=0.0)
+        writer.start()
+        tasks = await queued_behind_a_commit(store, writer, 20)
+        store.gate.set()
+        assert len(await asyncio.gather(*tasks)) == 21
         await writer.stop()
 
     asyncio.run(scenario())
