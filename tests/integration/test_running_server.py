@@ -1,4 +1,4 @@
-"""`tidewise up` as an operator starts it: what its processes tell of its secrets, and keys that are made beside it."""
+"""`tidewise up` and `serve` as operators start them: what processes tell of secrets, and keys made beside them."""
 
 from __future__ import annotations
 
@@ -128,8 +128,9 @@ def test_keys_begin_and_end_without_a_restart(server: RunningServer) -> None:
     server.process.until(lambda: server.statuses(second) == {401})
 
 
-def test_the_limit_of_a_key_holds_for_all_processes_together(server: RunningServer) -> None:
-    key = server.keys("create", "partner", "--scope", "read", "--max-per-second", "0.001")  # one in 1,000 s
+def num_answered(server: RunningServer) -> int:
+    """Of the requests with a key that permits one in 1,000 s, until all processes know it."""
+    key = server.keys("create", "partner", "--scope", "read", "--max-per-second", "0.001")
     answered: Counter[int] = Counter()
 
     def is_known_to_all() -> bool:
@@ -138,4 +139,15 @@ def test_the_limit_of_a_key_holds_for_all_processes_together(server: RunningServ
         return 401 not in answers
 
     server.process.until(is_known_to_all)
-    assert answered[200] == 1
+    return answered[200]
+
+
+def test_the_limit_of_a_key_holds_for_all_processes_of_up(server: RunningServer) -> None:
+    assert num_answered(server) == 1
+
+
+def test_the_limit_of_a_key_holds_for_all_processes_of_serve(tmp_path: Path) -> None:
+    folder, url = tmp_path / "data", f"sqlite:///{tmp_path}/serve.db"
+    options = ["--processes", "2", "--set", f"database.url={url}", "--set", f"server.api_key={MARK}"]
+    with up(folder, command=["serve"], options=options) as (process, address), closing(open_store(url)) as store:
+        assert num_answered(RunningServer(process, address, folder, url, store)) == 1

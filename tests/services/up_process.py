@@ -1,4 +1,4 @@
-"""`tidewise up` as a process, for tests that kill it, limit it and read its log."""
+"""`tidewise up` or `serve` as a process, for tests that kill it, limit it and read its log."""
 
 from __future__ import annotations
 
@@ -24,11 +24,16 @@ class UpProcess:
     """One server at a time on one data folder; each start takes a free port and has its own log."""
 
     def __init__(
-        self, folder: Path, *, options: Sequence[str] = (), program: Sequence[str] = ("-m", "tidewise")
+        self,
+        folder: Path,
+        *,
+        command: Sequence[str] = ("up", "--no-train"),
+        options: Sequence[str] = (),
+        program: Sequence[str] = ("-m", "tidewise"),
     ) -> None:
-        own = ["up", "--data", str(folder), "--port", "0", "--no-train"]
+        own = ["--data", str(folder), "--port", "0"]
         own += ["--processes", "1"]  # starts in half the CPU time of the default; `options` may ask for more
-        self._command = [sys.executable, "-P", *program, *own, *options]
+        self._command = [sys.executable, "-P", *program, *command, *own, *options]
         self._logs = folder.parent
         self._starts = 0
         self._process: subprocess.Popen[bytes] | None = None
@@ -98,9 +103,11 @@ class UpProcess:
 
 
 @contextmanager
-def up(folder: Path, *, options: Sequence[str] = ()) -> Iterator[tuple[UpProcess, str]]:
+def up(
+    folder: Path, *, command: Sequence[str] = ("up", "--no-train"), options: Sequence[str] = ()
+) -> Iterator[tuple[UpProcess, str]]:
     """A ready server and its address; killed at the end of the block."""
-    process = UpProcess(folder, options=options)
+    process = UpProcess(folder, command=command, options=options)
     try:
         yield process, process.start_and_wait()
     finally:
