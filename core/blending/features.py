@@ -16,7 +16,7 @@ from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from core.blending.blend import Blend, share_logs, shares_of
 from core.blending.neighbour_shares import LAST_ITEMS, NeighbourShares
 from core.transitions.counts import TransitionCounts
-from core.transitions.neighbours import Neighbours
+from core.transitions.strongest import Neighbours
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import DoubleArray, FloatArray, IntArray, look_up
-from core.transitions.neighbours import Neighbours
+from core.transitions.strongest import Neighbours
 
 LAST_ITEMS = 10  # of a history, whose neighbours count
 LAST_DECAY = 0.8  # the weight of each of them, relative to the one after

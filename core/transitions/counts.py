@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import DoubleArray, IntArray
-from core.transitions.neighbours import NeighbourCounts, Neighbours, Pairs, joined
+from core.transitions.neighbours import NeighbourCounts, Pairs, joined
+from core.transitions.strongest import Neighbours
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, Transition, TransitionChanges
 
 SMALLEST = 1e-6  # of a count in present units: the rest of one that was taken back, or twenty half-lives old

@@ -12,26 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, best_places, look_up
+from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, look_up
+from core.transitions.strongest import Neighbours, StrongestNeighbours
 
 MAX_KEPT = 10_000  # items whose strongest neighbours are kept until they change
 MAX_ADDITIONS = 64  # of an item, until they are merged
+MAX_UPDATES = 16  # additions since the strongest neighbours were kept; with more they are found anew
 FOLD_SHARE = 0.25  # of the pairs: when this many were added, all are merged into the sorted pairs
-
-
-class Neighbours(NamedTuple):
-    """The strongest neighbours of an item. `keys`: (s,) item keys, ascending; `counts`: (s,); `total`: of all."""
-
-    keys: IntArray
-    counts: FloatArray
-    total: float
-
-    def without(self, item_key: int, weight: float) -> Neighbours:
-        """As they were before a weight of one neighbour was counted; one that is not kept changes the total alone."""
-        lowered = np.maximum(self.counts - np.float32(weight), np.float32(0))
-        return Neighbours(
-            self.keys, np.where(self.keys == item_key, lowered, self.counts), max(self.total - weight, 0.0)
-        )
 
 
 class Pairs(NamedTuple):
@@ -126,6 +113,23 @@ class _Additions:
         weights = np.frombuffer(self._weights.tobytes(), np.float64)
         return np.frombuffer(self._neighbours.tobytes(), np.int64)[: len(weights)], weights
 
+    def lists(self) -> tuple[Sequence[int], Sequence[float]]:
+        """The same for few of them."""
+        weights = self._weights[:]
+        return self._neighbours[: len(weights)], weights
+
+
+_Counts = tuple[IntArray, FloatArray]  # of the neighbours of an item, by ascending key
+
+
+class _Kept(NamedTuple):
+    """The strongest neighbours of an item with what they were found from, and how many additions they include."""
+
+    strongest: StrongestNeighbours
+    merged: _Counts | None
+    added: _Additions | None
+    num_added: int
+
 
 class _State(NamedTuple):
     """What is counted: sorted pairs, items merged since, and the weights that were added to items since that.
@@ -135,7 +139,7 @@ class _State(NamedTuple):
 
     pairs: Pairs
     rest: dict[int, float]
-    merged: dict[int, tuple[IntArray, FloatArray]]
+    merged: dict[int, _Counts]
     added: dict[int, _Additions]
 
 
@@ -156,7 +160,7 @@ class NeighbourCounts:
         self._state = _State(Pairs(items, neighbours, weights), rest_by_item, {}, {})
         self._num_added = 0
         self._smallest = 0.0
-        self._strongest: dict[int, tuple[int, Neighbours]] = {}  # with the number of additions that they include
+        self._kept: dict[int, _Kept] = {}
 
     def add(self, pairs: Pairs, *, smallest: float) -> None:
         """Add weights, which may be negative; a count of at most `smallest` is forgotten."""
@@ -172,7 +176,6 @@ class NeighbourCounts:
             additions = added.get(item)
             if additions is None:
                 additions = added[item] = _Additions()
-                self._strongest.pop(item, None)
             additions.append(neighbour, weight)
             if len(additions) >= MAX_ADDITIONS:
                 self._merge(item)
@@ -185,23 +188,32 @@ class NeighbourCounts:
 
     def of(self, item_key: int) -> Neighbours:
         """The strongest neighbours of an item; none for an unknown item."""
-        strongest = self._strongest  # before the state: an old answer is never kept beside a newer state
+        all_kept = self._kept  # before the state: what was kept is never used beside a newer state
         state = self._state
-        num_additions = len(state.added.get(item_key, ()))
-        known = strongest.get(item_key)
-        if known is not None and known[0] == num_additions:
-            return known[1]
-        neighbours = self._cut(*self._counts(state, item_key), state.rest.get(item_key, 0.0))
-        if len(strongest) >= MAX_KEPT:
-            strongest.clear()
-        strongest[item_key] = num_additions, neighbours
-        return neighbours
+        added, merged = state.added.get(item_key), state.merged.get(item_key)
+        num_added = 0 if added is None else len(added)
+        kept = all_kept.get(item_key)
+        updated = None
+        if kept is not None and kept.merged is merged and (kept.added is None or kept.added is added):
+            if added is None or kept.num_added == num_added:
+                return kept.strongest.neighbours
+            updated = self._updated(kept, self._before(state, item_key, merged), added, num_added)
+        if updated is None:
+            keys, sums = self._sums(self._before(state, item_key, merged), added, num_added)
+            rest = state.rest.get(item_key, 0.0)
+            updated = StrongestNeighbours.of(keys, sums, rest=rest, max_neighbours=self._max_neighbours)
+        if kept is None and len(all_kept) >= MAX_KEPT:
+            all_kept.clear()
+        all_kept[item_key] = _Kept(updated, merged, added, num_added)
+        return updated.neighbours
 
     def _merge(self, item: int) -> None:
-        """Merge an item's additions. A reader between the two lines counts them twice, until its next read."""
-        self._state.merged[item] = self._counts(self._state, item)
-        del self._state.added[item]
-        self._strongest.pop(item, None)
+        """Merge an item's additions. A reader between the two last lines counts them twice, until its next read."""
+        state = self._state
+        added = state.added[item]
+        keys, sums = self._sums(self._before(state, item, state.merged.get(item)), added, len(added))
+        state.merged[item] = keys, sums.astype(np.float32)
+        del state.added[item]
 
     def _fold(self, more: Pairs) -> None:
         """Merge what changed since the last time, and what is added, into the sorted pairs."""
@@ -216,7 +228,7 @@ class NeighbourCounts:
             rest = _with_taken_back(rest, pairs.take(pairs.weights < -self._smallest))
             pairs = pairs.take(lasting)
         pairs, rest = self._bounded(pairs.packed, rest)
-        self._state, self._strongest, self._num_added = _State(pairs, rest, {}, {}), {}, 0
+        self._state, self._kept, self._num_added = _State(pairs, rest, {}, {}), {}, 0
 
     def _bounded(self, pairs: Pairs, rest: Mapping[int, float]) -> tuple[Pairs, dict[int, float]]:
         """Without the weakest neighbours of items that have too many."""
@@ -231,26 +243,49 @@ class NeighbourCounts:
             is_kept[begin + weak] = False
         return (pairs.take(is_kept) if len(long) else pairs), new_rest
 
-    def _counts(self, state: _State, item_key: int) -> tuple[IntArray, FloatArray]:
-        """All neighbours of an item and their counts, by ascending key."""
-        known = state.merged.get(item_key)
-        if known is None:
-            ends = np.array([item_key, item_key + 1], state.pairs.items.dtype)  # another type would copy all items
-            part = slice(*np.searchsorted(state.pairs.items, ends))
-            known = state.pairs.neighbours[part], state.pairs.weights[part]
-        additions = state.added.get(item_key)
-        if additions is None:
-            return known
-        keys, counts = _with_additions(*known, *additions.columns())
-        lasting = counts > self._smallest
-        return keys[lasting], counts[lasting]
+    @staticmethod
+    def _before(state: _State, item_key: int, merged: _Counts | None) -> _Counts:
+        """An item's neighbours and their counts without its additions, by ascending key."""
+        if merged is not None:
+            return merged
+        ends = np.array([item_key, item_key + 1], state.pairs.items.dtype)  # another type would copy all items
+        part = slice(*np.searchsorted(state.pairs.items, ends))
+        return state.pairs.neighbours[part], state.pairs.weights[part]
 
-    def _cut(self, keys: IntArray, counts: FloatArray, rest: float) -> Neighbours:
-        total = float(counts.sum(dtype=np.float64)) + rest
-        if len(keys) > self._max_neighbours:
-            strongest = np.sort(best_places(counts, self._max_neighbours))
-            keys, counts = keys[strongest], counts[strongest]
-        return Neighbours(keys.astype(np.int64), counts, total)
+    def _sums(self, before: _Counts, added: _Additions | None, num_added: int) -> tuple[IntArray, DoubleArray]:
+        """All neighbours of an item and the sums of their weights, by ascending key."""
+        keys, counts = before
+        if added is None:
+            return keys, counts.astype(np.float64)
+        neighbours, weights = added.columns()
+        keys, sums = _with_additions(keys, counts, neighbours[:num_added], weights[:num_added])
+        lasting = sums.astype(np.float32) > self._smallest
+        return keys[lasting], sums[lasting]
+
+    def _updated(self, kept: _Kept, before: _Counts, added: _Additions, num_added: int) -> StrongestNeighbours | None:
+        """With the additions since they were kept; None where all counts must be read."""
+        neighbours, weights = added.lists()
+        if num_added - kept.num_added > MAX_UPDATES or min(weights[kept.num_added : num_added]) <= 0:
+            return None
+        strongest = kept.strongest
+        for number in range(kept.num_added, num_added):
+            key, weight = neighbours[number], weights[number]
+            place, is_there = strongest.place_of(key)
+            if is_there:
+                strongest = strongest.raised(place, weight)
+                continue
+            earlier = [weights[i] for i in range(number) if neighbours[i] == key]
+            old = sum(earlier, start=_count_of(key, *before))
+            if np.float32(old + weight) > self._smallest:
+                lasting = old if np.float32(old) > self._smallest else 0.0
+                strongest = strongest.joined(place, key, lasting, old + weight, max_neighbours=self._max_neighbours)
+        return strongest
+
+
+def _count_of(key: int, keys: IntArray, counts: FloatArray) -> float:
+    """The count of one of these neighbours, 0 for another one."""
+    place = int(keys.searchsorted(keys.dtype.type(key)))
+    return float(counts[place]) if place < len(keys) and keys[place] == key else 0.0
 
 
 def _with_taken_back(rest: Mapping[int, float], negative: Pairs) -> dict[int, float]:
@@ -264,8 +299,8 @@ def _with_taken_back(rest: Mapping[int, float], negative: Pairs) -> dict[int, fl
 
 def _with_additions(
     keys: IntArray, counts: FloatArray, added_keys: IntArray, weights: DoubleArray
-) -> tuple[IntArray, FloatArray]:
-    """Counts by ascending key with some weights added, which are few beside the keys."""
+) -> tuple[IntArray, DoubleArray]:
+    """Sums by ascending key with some weights added, which are few beside the keys."""
     distinct, inverse = np.unique(added_keys, return_inverse=True)
     places, is_known = look_up(keys, distinct)
     new = distinct[~is_known]
@@ -275,4 +310,4 @@ def _with_additions(
         places = np.searchsorted(keys, distinct)
     sums = counts.astype(np.float64)
     np.add.at(sums, places[inverse], weights)
-    return keys, sums.astype(np.float32)
+    return keys, sums

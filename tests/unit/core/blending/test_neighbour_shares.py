@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.blending.neighbour_shares import LAST_DECAY, SHRINKAGE, NeighbourShares
-from core.transitions.neighbours import Neighbours
+from core.transitions.strongest import Neighbours
 
 NO_HIDDEN = np.empty(0, np.int64)
 counted = st.dictionaries(st.one_of(st.integers(1, 12), st.integers(1, 2**40)), st.floats(0.01, 50), max_size=8)

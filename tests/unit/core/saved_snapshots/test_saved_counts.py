@@ -17,7 +17,7 @@ from core.ports.array_folders import Arrays, DamagedArrays
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.saved_snapshots.saved_counts import PERIOD_S, YOUNG_S, SavedCounts
 from core.transitions.counts import CountRules, TransitionCounts
-from core.transitions.neighbours import Neighbours
+from core.transitions.strongest import Neighbours
 from core.transitions.transition import Transition, TransitionChanges, taken_back
 
 RULES = CountRules()

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.transitions.counts import CountRules, TransitionCounts
-from core.transitions.neighbours import NeighbourCounts, Neighbours, Pairs
+from core.transitions.neighbours import NeighbourCounts, Pairs
+from core.transitions.strongest import Neighbours
 from core.transitions.transition import Transition, TransitionChanges, taken_back
 
 RULES = CountRules(distances=(1.0, 0.5, 0.25), half_life_weeks=2.0, max_neighbours=3)
@@ -108,6 +109,21 @@ def test_the_strongest_neighbours_are_those_of_a_plain_sort(added: list[tuple[in
     strongest = sorted(known, key=lambda neighbour: (-known[neighbour], neighbour))[:5]
     assert as_dict(counts.of(1)) == {neighbour: known[neighbour] for neighbour in sorted(strongest)}
     assert counts.of(1).total == sum(known.values())
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 12), st.sampled_from([0.3, 1.0, 2.0, -1.0])), max_size=120), st.integers(1, 20)
+)
+def test_neighbours_read_after_each_addition_are_those_read_once(added: list[tuple[int, float]], every: int) -> None:
+    read_often, read_once = (NeighbourCounts(max_neighbours=5, max_stored=2000) for _ in range(2))
+    first = Pairs(np.full(1000, 2), np.arange(1000), np.ones(1000)), Pairs(np.full(9, 1), np.arange(9), np.ones(9))
+    for number, pairs in enumerate([*first, *(Pairs(*map(np.array, ([1], [key], [weight]))) for key, weight in added)]):
+        for counts in (read_often, read_once):
+            counts.add(pairs, smallest=1e-6)
+        if number % every == 0:
+            read_often.of(1)
+    assert as_dict(read_often.of(1)) == as_dict(read_once.of(1))
+    assert read_often.of(1).total == pytest.approx(read_once.of(1).total)
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.integers(1, 30)), min_size=1, max_size=300))
