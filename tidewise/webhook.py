@@ -18,6 +18,8 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import takewhile
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -139,7 +141,10 @@ class WebhookSender:
         self._not_before_s: dict[str, float] = {}
 
     def deliver(self) -> int:
-        """Send the alarms that are due; returns how many the webhook accepted."""
+        """Send the alarms that are due, until one is refused; returns how many the webhook accepted.
+
+        So a receiver that is away or slow is asked once in a call, not once for each alarm.
+        """
         if self._webhook is None:
             return 0
         oldest_ms = self._clock.now_ms() - MAX_AGE_MS
@@ -152,7 +157,7 @@ class WebhookSender:
             and alarm.num_attempts < MAX_ATTEMPTS
             and self._seconds() >= self._not_before_s.get(alarm.alarm_id, 0.0)
         ]
-        return sum(self._attempt(self._webhook, alarm) for alarm in due)
+        return sum(1 for _ in takewhile(partial(self._attempt, self._webhook), due))
 
     def _attempt(self, webhook: Webhook, alarm: Alarm) -> bool:
         attempted = replace(alarm, num_attempts=alarm.num_attempts + 1)

@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -189,6 +190,17 @@ def test_a_refused_alarm_is_retried_with_exponential_backoff(receiver: Receiver)
     receiver.status, now_s[0] = 200, 1000.0
     assert sender.deliver() == 1
     assert alarms(store)[0].num_attempts == 5
+
+
+def test_a_receiver_that_refuses_is_asked_once_a_pass(receiver: Receiver) -> None:
+    receiver.status, now_s = 503, [0.0]
+    others = [replace(ALARM, alarm_id=f"hit_rate//{number}") for number in (6, 7)]
+    sender = WebhookSender(stored(ALARM, *others), hook(receiver), clock=ManualClock(10), seconds=lambda: now_s[0])
+    assert [sender.deliver(), len(receiver.got)] == [0, 1]
+    receiver.status = 204
+    assert sender.deliver() == 2  # the others
+    now_s[0] = 10.0
+    assert sender.deliver() == 1
 
 
 def test_alarms_older_than_a_day_are_not_sent(receiver: Receiver) -> None:
