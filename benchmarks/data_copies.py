@@ -32,12 +32,12 @@ def copy_data(data: Path, copy: Path) -> None:
 
 
 @contextmanager
-def served_copy(data: Path, *, processes: int) -> Iterator[ServedCopy]:
-    """Serve a copy by so many API processes while the block runs."""
+def served_copy(data: Path, *, processes: int, niceness: int = 0) -> Iterator[ServedCopy]:
+    """Serve a copy by so many API processes while the block runs. `niceness`: see nice(1)."""
     with tempfile.TemporaryDirectory() as name:
         copy, log, port = Path(name) / "data", Path(name) / "up.log", free_port(0)
         copy_data(data, copy)
         arguments = ["up", "--data", str(copy), "--port", str(port), "--no-train", "--processes", str(processes)]
-        with running(arguments, log=log) as process:
+        with running(arguments, log=log, niceness=niceness) as process:
             wait_ready(process, f"http://127.0.0.1:{port}", log=log)
             yield ServedCopy(copy, port, process)

@@ -27,17 +27,25 @@ class ProcessError(TidewiseError):
 
 @contextmanager
 def running(
-    arguments: Sequence[str], *, log: Path, grace_s: float = 15.0, variables: Mapping[str, str] | None = None
+    arguments: Sequence[str],
+    *,
+    log: Path,
+    grace_s: float = 15.0,
+    variables: Mapping[str, str] | None = None,
+    niceness: int = 0,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `tidewise ARGUMENTS` with its output in `log`; terminated, after `grace_s` killed, at the block's end.
 
-    `variables`: added to the environment of this process.
+    `variables`: added to the environment of this process. `niceness`: see nice(1).
     """
+    command = own_command(*arguments)
+    if niceness:
+        command = ["nice", f"--adjustment={niceness}", *command]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         environment = {**os.environ, **(variables or {})}
         child = subprocess.Popen(  # noqa: S603 - ours
-            own_command(*arguments), stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment
         )
     try:
         yield child
