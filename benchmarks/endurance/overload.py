@@ -30,9 +30,7 @@ from tidewise.settings.schema import DATABASE_NAME
 
 CARRIED_CLIENTS, CARRIED_S = 32, 20.0
 NUM_EVENTS = 100_000  # whose items are drawn
-CLIENTS_FIRST = (
-    10  # niceness of the server: beside a dozen of its threads, all clients' one would read answers too late
-)
+CLIENTS_FIRST = 10  # niceness of the server, whose many threads would leave too little to the clients' one
 SAMPLES = 12  # of memory and files while the load lasts
 SLOWER = 2.0  # than the slowest before the load still counts as before
 PREFIX = "overload-"

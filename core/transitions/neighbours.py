@@ -188,7 +188,7 @@ class NeighbourCounts:
 
     def of(self, item_key: int) -> Neighbours:
         """The strongest neighbours of an item; none for an unknown item."""
-        all_kept = self._kept  # before the state: what was kept is never used beside a newer state
+        all_kept = self._kept  # before the state: an old answer is never kept beside a newer state
         state = self._state
         added, merged = state.added.get(item_key), state.merged.get(item_key)
         num_added = 0 if added is None else len(added)

@@ -30,7 +30,7 @@ class Neighbours(NamedTuple):
 class StrongestNeighbours(NamedTuple):
     """Those of the highest counts, of equal ones those of the lowest keys.
 
-    Counts are sums rounded to float32. `keys`: (s,) ascending; `sums`: (s,) exact; `total`: of all m counts.
+    Counts are sums rounded to float32. `keys`: (s,) ascending; `sums`: (s,) unrounded; `total`: of all m counts.
     """
 
     keys: IntArray
