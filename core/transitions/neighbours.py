@@ -108,15 +108,15 @@ class _Additions:
         self._neighbours.append(neighbour)
         self._weights.append(weight)
 
-    def columns(self) -> tuple[IntArray, DoubleArray]:
+    def lists(self) -> tuple[array[int], array[float]]:
         """Copies, which the thread that adds cannot disturb: neighbours and their weights, in order."""
-        weights = np.frombuffer(self._weights.tobytes(), np.float64)
-        return np.frombuffer(self._neighbours.tobytes(), np.int64)[: len(weights)], weights
-
-    def lists(self) -> tuple[Sequence[int], Sequence[float]]:
-        """The same for few of them."""
         weights = self._weights[:]
         return self._neighbours[: len(weights)], weights
+
+    def columns(self) -> tuple[IntArray, DoubleArray]:
+        """The same for numpy."""
+        neighbours, weights = self.lists()
+        return np.frombuffer(neighbours, np.int64), np.frombuffer(weights, np.float64)
 
 
 _Counts = tuple[IntArray, FloatArray]  # of the neighbours of an item, by ascending key
@@ -129,6 +129,10 @@ class _Kept(NamedTuple):
     merged: _Counts | None
     added: _Additions | None
     num_added: int
+
+    def lacks_only_additions(self, merged: _Counts | None, added: _Additions | None) -> bool:
+        """Whether an item with these counts and additions differs at most by additions that came since."""
+        return self.merged is merged and (self.added is None or self.added is added)
 
 
 class _State(NamedTuple):
@@ -193,13 +197,13 @@ class NeighbourCounts:
         added, merged = state.added.get(item_key), state.merged.get(item_key)
         num_added = 0 if added is None else len(added)
         kept = all_kept.get(item_key)
-        updated = None
-        if kept is not None and kept.merged is merged and (kept.added is None or kept.added is added):
-            if added is None or kept.num_added == num_added:
-                return kept.strongest.neighbours
-            updated = self._updated(kept, self._before(state, item_key, merged), added, num_added)
+        known = kept if kept is not None and kept.lacks_only_additions(merged, added) else None
+        if known is not None and known.num_added == num_added:
+            return known.strongest.neighbours
+        before = self._before(state, item_key, merged)
+        updated = None if known is None or added is None else self._updated(known, before, added, num_added)
         if updated is None:
-            keys, sums = self._sums(self._before(state, item_key, merged), added, num_added)
+            keys, sums = self._sums(before, added, num_added)
             rest = state.rest.get(item_key, 0.0)
             updated = StrongestNeighbours.of(keys, sums, rest=rest, max_neighbours=self._max_neighbours)
         if kept is None and len(all_kept) >= MAX_KEPT:

@@ -18,6 +18,7 @@ import httpx
 ANNOUNCED = re.compile(r"Tidewise answers at (http://\S+)")
 START_S = 90.0  # on a machine busy with other tests; 3 s on an idle one
 T = TypeVar("T")
+UP = ("up", "--no-train")
 
 
 class UpProcess:
@@ -27,7 +28,7 @@ class UpProcess:
         self,
         folder: Path,
         *,
-        command: Sequence[str] = ("up", "--no-train"),
+        command: Sequence[str] = UP,
         options: Sequence[str] = (),
         program: Sequence[str] = ("-m", "tidewise"),
     ) -> None:
@@ -103,9 +104,7 @@ class UpProcess:
 
 
 @contextmanager
-def up(
-    folder: Path, *, command: Sequence[str] = ("up", "--no-train"), options: Sequence[str] = ()
-) -> Iterator[tuple[UpProcess, str]]:
+def up(folder: Path, *, command: Sequence[str] = UP, options: Sequence[str] = ()) -> Iterator[tuple[UpProcess, str]]:
     """A ready server and its address; killed at the end of the block."""
     process = UpProcess(folder, command=command, options=options)
     try:
