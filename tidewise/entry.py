@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tidewise.process_setup import forbid_core_dumps, limit_native_threads, postpone_gc
+from tidewise.process_setup import forbid_core_dumps, limit_native_threads, postpone_gc, unwind_on_sigterm
 
 SERVING_COMMANDS = ("up", "serve", "worker")
 
@@ -25,6 +25,7 @@ def main() -> None:
     """Run the command line. Variables that are set in the environment already stay as they are."""
     os.environ.setdefault("PYTHONSAFEPATH", "1")  # children, also multiprocessing's, import nothing from the folder
     forbid_core_dumps()
+    unwind_on_sigterm()
     if serves(sys.argv):
         limit_native_threads()
         postpone_gc()

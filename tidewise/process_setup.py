@@ -171,6 +171,14 @@ def shutdown_requested() -> Event:
     return requested
 
 
+def unwind_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does: children are ended, leases released, temporary files removed.
+
+    Commands that serve put handlers of their own in its place. To be called in the main thread.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 def end_with_parent() -> None:
     """Ask the kernel to end this process when its parent dies, however it dies. Linux only."""
     if sys.platform == "linux":

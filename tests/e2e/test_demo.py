@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 from oracle import Snapshot, assert_consistent
-from services.up_process import quiet_environment
+from services.up_process import ANNOUNCED, quiet_environment
 
 WINDOW_SIZE, WINDOW_STEP = 20, 5  # not the defaults: every process of the demo must use them
 SMALL = ("model.width=16", "model.layers=1", "model.experts=2", "model.text_dim=16", "train.epochs=1")
@@ -20,11 +22,15 @@ NUM_USERS = 700
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
+def demo_command(folder: Path, *arguments: str) -> list[str]:
+    options = [word for setting in SETTINGS for word in ("--set", setting)]
+    own = ["--port", "0", "--users", str(NUM_USERS), "--data", str(folder)]
+    return [sys.executable, "-P", "-m", "tidewise", "demo", *own, *arguments, *options]
+
+
 def run_demo(folder: Path) -> str:
     """Run the demo; its output."""
-    options = [word for setting in SETTINGS for word in ("--set", setting)]
-    own = ["--exit", "--port", "0", "--users", str(NUM_USERS), "--data", str(folder)]
-    command = [sys.executable, "-P", "-m", "tidewise", "demo", *own, *options]
+    command = demo_command(folder, "--exit")
     done = subprocess.run(command, env=quiet_environment(), capture_output=True, text=True, timeout=480, check=False)
     log = folder / "up.log"
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{log.read_text() if log.exists() else ''}"
@@ -81,6 +87,19 @@ def test_the_second_run_reuses_shop_and_models(folder: Path, second: str) -> Non
     assert "4. Drift detected in an earlier run" in second
     assert "to Gardening" in second
     assert re.search(r"trained after drift of \w+.*: (promote|undecided)", second, re.S)
+
+
+@pytest.mark.parametrize("moment", ["First recommendation", "Running until Ctrl-C"])
+def test_sigterm_ends_the_demo_and_its_server(folder: Path, second: str, moment: str) -> None:
+    assert second
+    with subprocess.Popen(demo_command(folder), env=quiet_environment(), stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any(moment in line for line in process.stdout)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    urls = ANNOUNCED.findall((folder / "up.log").read_text())
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(urls[-1])
 
 
 def test_after_two_runs_stored_state_agrees_with_the_events(folder: Path, second: str) -> None:

@@ -6,7 +6,6 @@ as any client does.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -26,7 +25,7 @@ from tidewise.demo.shop_changes import Change
 from tidewise.demo.simulator import NUM_USERS, Shop, simulate_shop
 from tidewise.demo.tour import show_where_to_look, take_tour
 from tidewise.live_traffic import TrafficPace, replay_live
-from tidewise.processes.children import PREFERRED_PORT, free_port, running, wait_ready
+from tidewise.processes.children import PREFERRED_PORT, free_port, running, wait_for_interrupt, wait_ready
 from tidewise.settings.schema import Settings
 from tidewise.training.progress import TrainingBar
 
@@ -85,7 +84,7 @@ def run_demo(settings: Settings, options: DemoOptions, *, console: Console) -> N
         show_where_to_look(client, console)
         if not options.exit_after_tour:
             console.print("\nRunning until Ctrl-C.")
-            wait_for_interrupt()
+            wait_for_interrupt({log: server})
 
 
 def prepare(settings: Settings, console: Console, *, num_users: int = NUM_USERS) -> bool:
@@ -137,8 +136,3 @@ def choose_port(options: DemoOptions) -> int:
         msg = f"--port: {options.port} is in use, and the demo never posts into a running server; wanted a free port"
         raise InvalidSettings(msg)
     return port
-
-
-def wait_for_interrupt() -> None:
-    """Wait for SIGINT (Ctrl-C) or SIGTERM."""
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})

@@ -15,10 +15,10 @@ from stream.kafka.admin import ensure_topics
 from stream.kafka.producer import EventProducer
 from stream.replay import Replay
 from tidewise.client import Client, Json
-from tidewise.demo.demo import DemoOptions, choose_port, make_shop, prepare, wait_for_interrupt
+from tidewise.demo.demo import DemoOptions, choose_port, make_shop, prepare
 from tidewise.demo.guide import Click
 from tidewise.demo.tour import show_click
-from tidewise.processes.children import ProcessError, running, wait_ready
+from tidewise.processes.children import ProcessError, check_running, running, wait_for_interrupt, wait_ready
 from tidewise.processes.kafka import kafka_settings
 from tidewise.settings.schema import Settings
 
@@ -41,6 +41,7 @@ def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console
             stack.enter_context(running(command, log=log, variables=options.variables))
             for command, log in zip(commands, (worker_log, api_log), strict=True)
         )
+        children = {worker_log: worker, api_log: api}
         shop = make_shop(num_users=options.num_users)
         wait_ready(api, url, log=api_log)
         client = stack.enter_context(Client(url, api_key=settings.api_key()))
@@ -54,13 +55,11 @@ def run_kafka_demo(settings: Settings, options: DemoOptions, *, console: Console
             Replay(producer, on_progress=lambda sent: progress.update(task, completed=sent)).run(shop.live)
         _wait_through(client, num_known + len(shop.live))
         show_click(console, _click(client, producer, user_id))
-        if worker.poll() is not None:
-            msg = f"the worker ended with code {worker.returncode}; its log is {worker_log}"
-            raise ProcessError(msg)
+        check_running(children)
         console.print(f"\nDashboard: [bold]{url}/[/]", soft_wrap=True)
         if not options.exit_after_tour:
             console.print("Running until Ctrl-C.")
-            wait_for_interrupt()
+            wait_for_interrupt(children)
 
 
 def _click(client: Client, producer: EventProducer, user_id: str) -> Click:

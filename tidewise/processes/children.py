@@ -76,6 +76,21 @@ def wait_ready(child: subprocess.Popen[bytes], url: str, *, log: Path, timeout_s
     raise ProcessError(msg)
 
 
+def check_running(children: Mapping[Path, subprocess.Popen[bytes]]) -> None:
+    """Raise `ProcessError` if one of the children, by log, has ended."""
+    for log, child in children.items():
+        if child.poll() is not None:
+            msg = f"a process ended with code {child.returncode}; its log, {log}, ends with:\n{_tail(log)}"
+            raise ProcessError(msg)
+
+
+def wait_for_interrupt(children: Mapping[Path, subprocess.Popen[bytes]]) -> None:
+    """Wait until SIGINT or SIGTERM raises here; raises `ProcessError` if one of the children, by log, ends before."""
+    while True:
+        check_running(children)
+        time.sleep(1.0)
+
+
 def free_port(preferred: int) -> int:
     """The preferred port of 127.0.0.1 if it is free, else any free port."""
     for port in (preferred, 0):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from typing import Annotated
 
 import typer
@@ -124,7 +122,6 @@ def learn(
         use_log_format(settings.log.format)
         os.nice(LOW_PRIORITY)
         end_with_parent()
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # releases the lease
     with TrainingBar() as bar:
         result = run_due_job(settings, progress=bar.show)
     notes.print(result, markup=False, highlight=False, soft_wrap=True)
