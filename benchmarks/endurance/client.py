@@ -34,6 +34,7 @@ class LoadReport:
     statuses: Counter[str] = field(default_factory=Counter)
     took_s: list[float] = field(default_factory=list)
     num_impolite: int = 0  # 429 or 503 without Retry-After
+    num_recommended: int = 0  # requests for recommendations that got them
 
     @property
     def num_sent(self) -> int:
@@ -113,6 +114,7 @@ class LoadedApi:
                 self.report.events[number] = REFUSED
             return
         self.report.took_s.append(time.monotonic() - begin_s)
+        self.report.num_recommended += not numbers
         if numbers:
             for number, result in zip(numbers, json.loads(content)["results"], strict=True):
                 self.report.events[number] = ACKNOWLEDGED if result["status"] == "accepted" else REFUSED

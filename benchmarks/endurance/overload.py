@@ -17,6 +17,7 @@ import sqlite3
 import time
 from collections import Counter
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +25,7 @@ from benchmarks.data_copies import ServedCopy, served_copy
 from benchmarks.endurance.client import ACKNOWLEDGED, REFUSED, UNANSWERED, LoadedApi, LoadReport
 from benchmarks.faults.clients.comparison import event_key, keys_of_events
 from benchmarks.report import percentiles, publish
-from benchmarks.scale.processes import memory_bytes
+from benchmarks.scale.processes import cpu_ticks, memory_bytes
 from benchmarks.serving import ids_of
 from tidewise.settings.schema import DATABASE_NAME
 
@@ -98,12 +99,13 @@ async def overload(server: OverloadedServer, *, times: float, minutes: float, cl
     carried = server.load(f"{PREFIX}carried-")
     await carried.run(clients=CARRIED_CLIENTS, rate=None, seconds=CARRIED_S)
     rate = carried.report.num_sent / CARRIED_S
-    loaded, usages = server.load(PREFIX), [server.usage()]
+    loaded, usages, ticks = server.load(PREFIX), [server.usage()], [cpu_ticks()]
     seconds = minutes * 60
     load = asyncio.create_task(loaded.run(clients=clients, rate=times * rate, seconds=seconds))
     for _ in range(SAMPLES):
         await asyncio.sleep(seconds / SAMPLES)
         usages.append(await asyncio.to_thread(server.usage))
+        ticks.append(cpu_ticks())
     await load
     end_s = time.monotonic()
     recovered_s = await _recovered_s(server, max(before_s), end_s)
@@ -112,11 +114,16 @@ async def overload(server: OverloadedServer, *, times: float, minutes: float, cl
         "carried, requests/s": round(rate),
         "sent, requests/s": round(report.num_sent / seconds),
         "answered, requests/s": round(report.statuses["200"] / seconds),
+        "recommendations answered, requests/s": round(report.num_recommended / seconds),
         "statuses": dict(report.statuses),
         "429 or 503 without Retry-After": report.num_impolite,
         "answers": percentiles(report.took_s),
         "memory, MB": [usage.memory for usage in usages],
         "files, MB": [usage.files for usage in usages],
+        "CPU time given to other machines, %": [
+            round(100 * (stolen - stolen_before) / (all_ - all_before))
+            for (all_before, stolen_before), (all_, stolen) in pairwise(ticks)
+        ],
         "answered as before after, s": round(recovered_s, 1),
         **server.stored(report),
     }

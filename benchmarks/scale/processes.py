@@ -25,6 +25,12 @@ def cpu_s(pid: int, *, alone: bool = False) -> float:
     return sum(int(of_one[11]) + int(of_one[12]) for of_one in fields) / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_ticks() -> tuple[int, int]:
+    """Of all cores since the start: all CPU time, and what the host gave to other virtual machines (steal)."""
+    ticks = [int(field) for field in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(ticks), ticks[7]
+
+
 def wait_idle(pid: int) -> None:
     """Wait until a server's start is over: the first pass of the monitor and the encodings of users."""
     deadline = time.monotonic() + MAX_BUSY_S

@@ -83,7 +83,8 @@ class InteractionRoutes:
         wait = _wait_of(request)
         body = await read_json(request, max_bytes=self._engine.limits.max_body_bytes)
         raw, single = many_or_one(body, "events", limit=self._engine.limits.max_events)
-        on_loop = len(raw) <= LOOP_EVENTS and isinstance(self._services.clock, WallClock)
+        is_clock_quick = isinstance(self._services.clock, WallClock) or self._services.store.is_embedded
+        on_loop = len(raw) <= LOOP_EVENTS and is_clock_quick
         parsed = self._parse(raw) if on_loop else await self._engine.executor.run(lambda: self._parse(raw))
         if not parsed.events:
             self._engine.metrics.count_events({EventStatus.REJECTED.value: len(parsed.entries)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from weakref import WeakKeyDictionary
 
 import orjson
@@ -24,28 +24,31 @@ from serving.http.requests import (
     read_recommendation_query,
 )
 from serving.http.scenario_access import check_scenario
+from serving.runtime.batched_queries import BatchedQueries
 from serving.runtime.engine import Engine
 from serving.schemas import recommendations as schemas
 
-MAX_USERS = 100  # of one request, which occupies one reader thread
+MAX_USERS = 100  # of one request, which occupies a thread
 MAX_QUERIES, MAX_QUERY = 1_000, 200  # query strings whose requests are kept, and bytes of each
 SESSION_FIELDS = tuple(schemas.SessionIn.model_fields)
 MODEL_LISTS = ("", "rank", "similar")  # kinds of lists that a model ranks if there is one; "": next items
 SESSION_EVENT_FIELDS = tuple(schemas.SessionEventIn.model_fields)
 RANK_FIELDS = tuple(schemas.RankIn.model_fields)
+FirstPage = Callable[[RecommendationRequest], Awaitable[Response]]
 
 
 class RecommendationRoutes:
-    """Queries and the encoding of their answers to JSON run on a reader thread.
+    """Queries and the encoding of their answers to JSON run on the engine's threads for rankings.
 
-    A user's list that is kept is answered by the event loop itself where the database is embedded: handing it to a
-    thread and back would take longer.
+    Users who wait at the same time are encoded and ranked as one batch. A user's list that is kept is answered by the
+    event loop itself where the database is embedded: handing it to a thread and back would take longer.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._services = engine.services
         self._recommender = engine.services.recommender
+        self._of_users = BatchedQueries(engine.ranking, self._answer_users)
         self._items: WeakKeyDictionary[RankedList, bytes] = WeakKeyDictionary()
         self._plain: dict[bytes, RecommendationRequest] = {}  # of query strings that name nothing which may change
 
@@ -65,12 +68,13 @@ class RecommendationRoutes:
     async def recommend(self, request: Request) -> Response:
         """The next items for a user."""
         user_id = path_id(request, "user_id")
-        return await self._list(
-            request,
-            lambda wanted: self._recommender.recommend(user_id, wanted),
-            at_once=lambda wanted: self._recommender.kept(user_id, wanted),
-            user_id=user_id,
-        )
+
+        async def first_page(wanted: RecommendationRequest) -> Response:
+            if self._services.store.is_embedded and (kept := self._recommender.kept(user_id, wanted)):
+                return encoded_reply(orjson.dumps(self._content(kept, wanted, user_id=user_id)))
+            return encoded_reply(await self._of_users.run((user_id, wanted)))
+
+        return await self._list(request, first_page, user_id=user_id)
 
     async def recommend_session(self, request: Request) -> Response:
         """The next items for a session given in the body: anonymous, or as if it were a user's next events.
@@ -102,15 +106,17 @@ class RecommendationRoutes:
         requests = await self._engine.with_newest_definitions(
             lambda: [parse_recommendation_request(body, self._services, user_id=user_id) for user_id in user_ids]
         )
+        wanted = list(zip(user_ids, requests, strict=True))
 
         def content() -> bytes:
-            wanted = list(zip(user_ids, requests, strict=True))
-            answers = zip(wanted, self._recommender.recommend_all(wanted), strict=True)
-            return orjson.dumps(
-                {"users": [self._content(answer, request, user_id=user_id) for (user_id, request), answer in answers]}
-            )
+            return orjson.dumps({"users": [orjson.Fragment(answer) for answer in self._answer_users(wanted)]})
 
-        return encoded_reply(await self._engine.executor.run(content))
+        return encoded_reply(await self._engine.ranking.run(content))
+
+    def _answer_users(self, wanted: Sequence[tuple[str, RecommendationRequest]]) -> list[bytes]:
+        """The answer to each user, encoded and ranked as one batch."""
+        answers = zip(wanted, self._recommender.recommend_all(wanted), strict=True)
+        return [orjson.dumps(self._content(answer, request, user_id=user_id)) for (user_id, request), answer in answers]
 
     async def rank(self, request: Request) -> Response:
         """The items of the body, best first for a user."""
@@ -128,43 +134,36 @@ class RecommendationRoutes:
     async def similar(self, request: Request) -> Response:
         """The items most similar to an item."""
         item_id = path_id(request, "item_id")
+        about = {"list_name": "similar", "item_id": item_id}
         return await self._list(
-            request, lambda wanted: self._recommender.similar(item_id, wanted), list_name="similar", item_id=item_id
+            request, self._ranked(lambda wanted: self._recommender.similar(item_id, wanted), **about), **about
         )
 
     async def popular(self, request: Request) -> Response:
         """The most popular items, time-decayed."""
-        return await self._list(request, self._recommender.popular, list_name="popular")
+        return await self._list(
+            request, self._ranked(self._recommender.popular, list_name="popular"), list_name="popular"
+        )
 
     async def latest(self, request: Request) -> Response:
         """The newest items of the catalogue."""
-        return await self._list(request, self._recommender.latest, list_name="latest")
+        return await self._list(request, self._ranked(self._recommender.latest, list_name="latest"), list_name="latest")
 
     async def trending(self, request: Request) -> Response:
         """The items that gain popularity most."""
         trends = self._engine.trends
-        return await self._list(
-            request, lambda wanted: self._recommender.trending(wanted, trends), list_name="trending"
-        )
+        first_page = self._ranked(lambda wanted: self._recommender.trending(wanted, trends), list_name="trending")
+        return await self._list(request, first_page, list_name="trending")
 
-    async def _list(
-        self,
-        request: Request,
-        query: Callable[[RecommendationRequest], RecommendationResult],
-        *,
-        at_once: Callable[[RecommendationRequest], RecommendationResult | None] | None = None,
-        list_name: str = "",
-        **about: str,
-    ) -> Response:
-        """The answer to a query string: the first page of a list, or the next one.
+    def _ranked(
+        self, query: Callable[[RecommendationRequest], RecommendationResult], *, list_name: str, **about: str
+    ) -> FirstPage:
+        return lambda wanted: self._reply(lambda: query(wanted), wanted, list_name=list_name, **about)
 
-        `at_once`: a query without waiting, which may have no answer.
-        """
+    async def _list(self, request: Request, first_page: FirstPage, *, list_name: str = "", **about: str) -> Response:
+        """The answer to a query string: the first page of a list, or the next one."""
         if "next" not in request.query_params:
-            wanted = await self._wanted(request, None if list_name else about.get("user_id"))
-            if at_once and self._services.store.is_embedded and (answer := at_once(wanted)):
-                return encoded_reply(orjson.dumps(self._content(answer, wanted, list_name=list_name, **about)))
-            return await self._reply(lambda: query(wanted), wanted, list_name=list_name, **about)
+            return await first_page(await self._wanted(request, None if list_name else about.get("user_id")))
         rest, wanted = read_next_page(request, self._services)
         user_id = about.get("user_id")
         return await self._reply(
@@ -206,7 +205,7 @@ class RecommendationRoutes:
         def content() -> bytes:
             return orjson.dumps(self._content(query(), request, list_name=list_name, **about))
 
-        return encoded_reply(await self._engine.executor.run(content))
+        return encoded_reply(await self._engine.ranking.run(content))
 
     def _content(
         self, answer: RecommendationResult, request: RecommendationRequest, *, list_name: str = "", **about: str

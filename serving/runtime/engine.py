@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from core.definitions.followed import FollowedDefinitions
@@ -12,7 +13,7 @@ from core.errors import Overloaded, StoreUnavailable, UnknownDefinition
 from core.events.interactions import Interaction
 from core.ingestion.sources import EventOutcome
 from core.recommendation.trends import Trends
-from core.records.stored import DefinitionRevision
+from core.records.stored import DefinitionRevision, UserState
 from serving.runtime.activity import ActivitySampler
 from serving.runtime.lag_recorder import LagRecorder
 from serving.runtime.log_event_sink import LogEventSink
@@ -22,6 +23,7 @@ from serving.runtime.services import Services
 from serving.runtime.writer import Writer
 
 T = TypeVar("T")
+MANY_WAITING = 4  # lists of items; more wait only where a process has more to do than it can
 
 
 class EventSink(Protocol):
@@ -36,19 +38,24 @@ class EventSink(Protocol):
 
 
 class Engine:
-    """What routes call: events go to `event_sink`, other changes to `writer`, queries to `executor`."""
+    """What routes call: events go to `event_sink`, other changes to `writer`, lists of items to `ranking`, all other
+    queries to `executor`.
+    """
 
     def __init__(self, services: Services) -> None:
         limits = services.limits
         self.services = services
         self.limits = limits
-        self.executor = QueryExecutor(
-            num_threads=limits.num_readers, max_waiting=limits.max_waiting_reads, max_wait_s=limits.max_wait_s
-        )
+        new_executor = partial(QueryExecutor, max_waiting=limits.max_waiting_reads, max_wait_s=limits.max_wait_s)
+        self.executor = new_executor(num_threads=limits.num_readers)
+        # Several threads that rank leave the event loop so little of the interpreter lock (GIL) that it neither answers
+        # nor refuses in time, and answer no faster; those of a database server wait for it most of the time.
+        num_rankers = 1 if services.store.is_embedded else limits.num_readers
+        self.ranking = new_executor(num_threads=num_rankers, name="ranking")
         self.writer = Writer(
             services.ingestor,
             name=services.writer_name,
-            encode=services.encode,
+            encode=self._encode_ahead,
             max_group_events=limits.max_group_events,
             max_waiting_events=limits.max_waiting_events,
             max_wait_s=limits.max_wait_s,
@@ -103,6 +110,11 @@ class Engine:
             await self.follow(self.services.scenarios, self.services.segments)
             return read()
 
+    def _encode_ahead(self, states: Iterable[UserState]) -> None:
+        """Encode users before they ask, unless many ask already: these are encoded first, and others when they ask."""
+        if self.ranking.num_waiting <= MANY_WAITING:
+            self.services.encode(states)
+
     def _after_sample(self) -> None:
         self._lags.record()
         self.trends.note(self.services.snapshots.current(), self.services.wall.now_ms())
@@ -124,4 +136,5 @@ class Engine:
                 await self._log_sink.stop()
             await self.writer.stop()
             await self.executor.stop()
+            await self.ranking.stop()
             await asyncio.to_thread(self.services.answers.stop)

@@ -27,25 +27,38 @@ class QueryExecutor:
         self._max_wait_s = max_wait_s
         self._num_waiting = 0
 
+    @property
+    def num_waiting(self) -> int:
+        """How many calls wait or run."""
+        return self._num_waiting
+
     async def run(self, work: Callable[[], T]) -> T:
         """Run a function on one of the threads; raises `Overloaded` where too many wait, or it waits too long."""
-        if self._num_waiting >= self._max_waiting:
-            msg = f"{self._num_waiting} requests are waiting already; try again in a moment"
-            raise Overloaded(msg)
         since_s = time.monotonic()
 
         def work_in_time() -> T:
-            waited_s = time.monotonic() - since_s
-            if waited_s > self._max_wait_s:
-                msg = f"this request has waited for {waited_s:.1f} s; send it again later"
-                raise Overloaded(msg)
+            self.check_in_time(since_s)
             return work()
 
+        return await self.run_whenever(work_in_time)
+
+    async def run_whenever(self, work: Callable[[], T]) -> T:
+        """Run a function however long it waits; raises `Overloaded` where too many wait."""
+        if self._num_waiting >= self._max_waiting:
+            msg = f"{self._num_waiting} requests are waiting already; try again in a moment"
+            raise Overloaded(msg)
         self._num_waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, work_in_time)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._num_waiting -= 1
+
+    def check_in_time(self, since_s: float) -> None:
+        """Raise `Overloaded` for work that has waited since a moment of `time.monotonic`, if that is too long."""
+        waited_s = time.monotonic() - since_s
+        if waited_s > self._max_wait_s:
+            msg = f"this request has waited for {waited_s:.1f} s; send it again later"
+            raise Overloaded(msg)
 
     async def stop(self) -> None:
         """Finish submitted work, then end the threads."""
