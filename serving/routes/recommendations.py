@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from weakref import WeakKeyDictionary
 
 import orjson
@@ -34,7 +34,6 @@ SESSION_FIELDS = tuple(schemas.SessionIn.model_fields)
 MODEL_LISTS = ("", "rank", "similar")  # kinds of lists that a model ranks if there is one; "": next items
 SESSION_EVENT_FIELDS = tuple(schemas.SessionEventIn.model_fields)
 RANK_FIELDS = tuple(schemas.RankIn.model_fields)
-FirstPage = Callable[[RecommendationRequest], Awaitable[Response]]
 
 
 class RecommendationRoutes:
@@ -68,13 +67,12 @@ class RecommendationRoutes:
     async def recommend(self, request: Request) -> Response:
         """The next items for a user."""
         user_id = path_id(request, "user_id")
-
-        async def first_page(wanted: RecommendationRequest) -> Response:
-            if self._services.store.is_embedded and (kept := self._recommender.kept(user_id, wanted)):
-                return encoded_reply(orjson.dumps(self._content(kept, wanted, user_id=user_id)))
-            return encoded_reply(await self._of_users.run((user_id, wanted)))
-
-        return await self._list(request, first_page, user_id=user_id)
+        if "next" in request.query_params:
+            return await self._next_page(request, user_id=user_id)
+        wanted = await self._wanted(request, user_id)
+        if self._services.store.is_embedded and (kept := self._recommender.kept(user_id, wanted)):
+            return encoded_reply(orjson.dumps(self._content(kept, wanted, user_id=user_id)))
+        return encoded_reply(await self._of_users.run((user_id, wanted)))
 
     async def recommend_session(self, request: Request) -> Response:
         """The next items for a session given in the body: anonymous, or as if it were a user's next events.
@@ -134,36 +132,40 @@ class RecommendationRoutes:
     async def similar(self, request: Request) -> Response:
         """The items most similar to an item."""
         item_id = path_id(request, "item_id")
-        about = {"list_name": "similar", "item_id": item_id}
         return await self._list(
-            request, self._ranked(lambda wanted: self._recommender.similar(item_id, wanted), **about), **about
+            request, lambda wanted: self._recommender.similar(item_id, wanted), list_name="similar", item_id=item_id
         )
 
     async def popular(self, request: Request) -> Response:
         """The most popular items, time-decayed."""
-        return await self._list(
-            request, self._ranked(self._recommender.popular, list_name="popular"), list_name="popular"
-        )
+        return await self._list(request, self._recommender.popular, list_name="popular")
 
     async def latest(self, request: Request) -> Response:
         """The newest items of the catalogue."""
-        return await self._list(request, self._ranked(self._recommender.latest, list_name="latest"), list_name="latest")
+        return await self._list(request, self._recommender.latest, list_name="latest")
 
     async def trending(self, request: Request) -> Response:
         """The items that gain popularity most."""
         trends = self._engine.trends
-        first_page = self._ranked(lambda wanted: self._recommender.trending(wanted, trends), list_name="trending")
-        return await self._list(request, first_page, list_name="trending")
+        return await self._list(
+            request, lambda wanted: self._recommender.trending(wanted, trends), list_name="trending"
+        )
 
-    def _ranked(
-        self, query: Callable[[RecommendationRequest], RecommendationResult], *, list_name: str, **about: str
-    ) -> FirstPage:
-        return lambda wanted: self._reply(lambda: query(wanted), wanted, list_name=list_name, **about)
+    async def _list(
+        self,
+        request: Request,
+        query: Callable[[RecommendationRequest], RecommendationResult],
+        *,
+        list_name: str,
+        **about: str,
+    ) -> Response:
+        """The answer to a query string, for no user: the first page of a list, or the next one."""
+        if "next" in request.query_params:
+            return await self._next_page(request, list_name=list_name, **about)
+        wanted = await self._wanted(request, None)
+        return await self._reply(lambda: query(wanted), wanted, list_name=list_name, **about)
 
-    async def _list(self, request: Request, first_page: FirstPage, *, list_name: str = "", **about: str) -> Response:
-        """The answer to a query string: the first page of a list, or the next one."""
-        if "next" not in request.query_params:
-            return await first_page(await self._wanted(request, None if list_name else about.get("user_id")))
+    async def _next_page(self, request: Request, *, list_name: str = "", **about: str) -> Response:
         rest, wanted = read_next_page(request, self._services)
         user_id = about.get("user_id")
         return await self._reply(

@@ -65,9 +65,7 @@ def wait_ready(child: subprocess.Popen[bytes], url: str, *, log: Path, timeout_s
     deadline_s = time.monotonic() + timeout_s
     with httpx.Client(timeout=2.0) as client:  # reads the certificates of authorities: 50 ms of CPU
         while time.monotonic() < deadline_s:
-            if child.poll() is not None:
-                msg = f"the server ended with code {child.returncode}; its log ends with:\n{_tail(log)}"
-                raise ProcessError(msg)
+            check_running({log: child})
             with suppress(httpx.TransportError):  # it does not listen yet
                 if client.get(f"{url}/ready").status_code == httpx.codes.OK:
                     return

@@ -34,9 +34,11 @@ async def busy(executor: QueryExecutor) -> AsyncIterator[None]:
     gate = threading.Event()
     other = asyncio.create_task(executor.run(gate.wait))
     await asyncio.sleep(0)
-    yield
-    gate.set()
-    await other
+    try:
+        yield
+    finally:
+        gate.set()
+        await other
 
 
 async def answered(squares: Squares, numbers: Sequence[int]) -> list[object]:
