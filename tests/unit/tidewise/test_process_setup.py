@@ -65,7 +65,7 @@ np.ones(30 << 17)  # 30 MB, freed at once: from now on glibc would keep as much
 before, arrays, small = megabytes(), [], []
 for _ in range(10):
     arrays.append(np.ones(10 << 17))
-    small.append(bytearray(2000))
+    small.append(bytearray(200_000))  # larger than a hole of the heap: after the array
 del arrays
 print(megabytes() - before)
 """
