@@ -16,6 +16,7 @@ from starlette.types import ASGIApp
 from core.background import BackgroundThread
 from core.records.api_keys import Scope
 from serving.http.body_budget import BodyBudget
+from serving.http.checked_route import CheckedRoute
 from serving.http.direct_routes import DirectRoutes
 from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
 from serving.http.keys import RELOAD_S, KeyRing
@@ -140,6 +141,7 @@ def _register_routes(engine: Engine, router: APIRouter) -> None:
 
     Recommendations come before items: `/v1/items/{item_id}` matches every path below `/v1/items`.
     """
+    router.route_class = CheckedRoute
     InteractionRoutes(engine).register(router)
     RecommendationRoutes(engine).register(router)
     ItemSearchRoutes(engine).register(router)

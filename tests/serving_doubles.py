@@ -197,6 +197,9 @@ class Api:
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(coroutine)
 
+    def request(self, method: str, url: str, **options: Any) -> httpx.Response:
+        return self.run(self.client.request(method, url, **options))
+
     def get(self, url: str, **options: Any) -> httpx.Response:
         return self.run(self.client.get(url, **options))
 

@@ -107,8 +107,10 @@ def parse_attributes(value: object) -> dict[str, Any]:
         raise InvalidItem(msg, field="attributes")
     for name, entry in value.items():
         check_id("attributes", name)
-        if not is_scalar(entry) or len(str(entry)) > MAX_TEXT_CHARS:
-            msg = f"attributes.{name}: wanted a string, finite number or boolean, got {shorten(entry)}"
+        is_long = isinstance(entry, str) and len(entry) > MAX_TEXT_CHARS
+        if is_long or not is_scalar(entry):
+            wanted = f"string of at most {MAX_TEXT_CHARS} characters" if is_long else "string, finite number or boolean"
+            msg = f"attributes.{name}: wanted a {wanted}, got {shorten(entry)}"
             raise InvalidItem(msg, field=f"attributes.{name}")
     return {name: _text(name, entry) if isinstance(entry, str) else entry for name, entry in value.items()}
 

@@ -210,7 +210,8 @@ def is_scalar(value: object) -> bool:
 def check_id(name: str, value: object) -> str:
     """`value` as an identifier of 1-256 bytes of UTF-8 without control characters; raises `InvalidInput`."""
     if not isinstance(value, str):
-        msg = f"{name}: wanted a string, got {shorten(value)}; send numbers as strings"
+        got = "nothing; add it" if value is None else f"{shorten(value)}; send numbers as strings"
+        msg = f"{name}: wanted a string, got {got}"
         raise InvalidInput(msg, field=name)
     if value.isascii() and value.isprintable():
         size = len(value)
@@ -234,6 +235,9 @@ def check_time_ms(name: str, value: object) -> int:
     Texts are read as ISO 8601, in UTC unless they have an offset.
     """
     if isinstance(value, str) and (moment_ms := iso_ms(value)) is not None:
+        if not SMALLEST_TIME_MS <= moment_ms <= LARGEST_TIME_MS:
+            msg = f"{name}: wanted a time after 1973 and before 5138, got {shorten(value)}"
+            raise InvalidInput(msg, field=name)
         value = moment_ms
     if isinstance(value, bool) or not isinstance(value, int):
         if isinstance(value, float) and math.isfinite(value) and value.is_integer():

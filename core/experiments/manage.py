@@ -72,15 +72,16 @@ def stop_experiment(store: Store, name: str, *, author: str, clock: Clock = _WAL
 
 
 def end_experiment(tx: Transaction, name: str, *, author: str, now_ms: int) -> DefinitionRevision | None:
-    """As `stop_experiment`, in a transaction; None where it is not stored."""
+    """As `stop_experiment`, in a transaction: the newest revision if it has ended; None where it is not stored."""
     tx.experiments.lock()
     newest = newest_revision(tx.experiments, name)
     if newest is None or newest.definition is None:
         return None
     definition = dict(newest.definition)
     experiment = parse_experiment(definition, name=name)
-    if experiment.state_at(now_ms) != ExperimentState.ENDED:
-        definition |= {"start": min(experiment.start_ms, now_ms), "end": now_ms}
+    if experiment.state_at(now_ms) == ExperimentState.ENDED:
+        return newest
+    definition |= {"start": min(experiment.start_ms, now_ms), "end": now_ms}
     return tx.experiments.add(name, definition, author=author, now_ms=now_ms)
 
 

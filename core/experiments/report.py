@@ -15,7 +15,8 @@ def read_results(store: Store, experiment: Experiment, *, proven_impressions: bo
     `proven_impressions`: see `core.ports.arms.ArmReader.days`.
     """
     labels = [experiment.label(arm) for arm in experiment.arms]
-    until_ms = END_OF_TIME_MS if experiment.end_ms is None else experiment.end_ms
+    # With its last millisecond: where an old log is replayed, the time of all answers may be that of the end.
+    until_ms = END_OF_TIME_MS if experiment.end_ms is None else experiment.end_ms + 1
     with store.read() as read:
         days = read.arms.days(
             labels, since_ms=experiment.start_ms, until_ms=until_ms, proven_impressions=proven_impressions

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from core.errors import InvalidInput, NotFound
 from core.interests.comparison import PeriodChange, growth, part_change, share_changes
 from core.interests.mix import EVERYBODY, Mix, Period, mixes_of, read_mixes
-from core.interests.words import sentences
+from core.interests.words import sentences, unchanged
 from core.ports.store import ReadTransaction
 from core.records.drift import BUCKET_MS, BucketCounts
 
@@ -47,6 +47,11 @@ class InterestReport:
     growth: PeriodChange | None
     segments: list[SegmentChanges]
     sentences: list[str]
+
+    @property
+    def told(self) -> list[str]:
+        """The sentences, or one that says why there are none."""
+        return self.sentences or [unchanged(self.categories)]
 
 
 def interest_report(

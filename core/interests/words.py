@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.drift.segments import NEW, NEW_USER_EVENTS, RETURNING
-from core.interests.comparison import PeriodChange
+from core.interests.comparison import MIN_BLOCKS, PeriodChange
 
 MAX_SENTENCES = 3
 NAMES = {NEW: f"new users (their first {NEW_USER_EVENTS} events)", RETURNING: "returning users"}
@@ -35,6 +35,15 @@ def sentences(
     parts = sorted((part for part in segments if part.is_significant and part.name != RETURNING), key=_size)
     told += [_share_sentence(part, segment_name(part.name), of_whom) for part in reversed(parts)]
     return [sentence[0].upper() + sentence[1:] for sentence in told[:MAX_SENTENCES]]
+
+
+def unchanged(categories: Sequence[PeriodChange]) -> str:
+    """What there is to say without a sentence."""
+    if any(change.interval for change in categories):
+        return "Nothing has changed beyond chance."
+    return (
+        f"Too little to compare: with events in fewer than {MIN_BLOCKS} parts of a period, chance cannot be told apart."
+    )
 
 
 def _size(change: PeriodChange) -> float:

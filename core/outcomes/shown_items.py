@@ -76,7 +76,7 @@ class ShownItems:
         kept = rows[known]
         created = snapshot.catalogue.created_ms
         created_ms = np.zeros(len(kept), np.int64) if created is None else created[kept]
-        is_new = (created_ms > 0) & (created_ms > now_ms - self._new_item_ms)
+        is_new = (created_ms > 0) & (created_ms > now_ms - self._new_item_ms) & (created_ms < now_ms + MINUTE_MS)
         scores = snapshot.popularity[kept]
         columns = (snapshot.catalogue.keys[kept], is_new, self._novelty(scores), self._percentiles(scores))
         names = (item_id for item_id, held in zip(item_ids, known.tolist(), strict=True) if held)

@@ -36,6 +36,9 @@ DOT_SEGMENTS = {".;": ".", "..;": ".."}  # HTTP clients remove both from a path,
 
 async def read_json(request: Request, *, max_bytes: int) -> object:
     """The body as JSON. Its size is checked by its header and again while it is received."""
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        message = f"the body is compressed (Content-Encoding: {shorten(encoding)}); send it uncompressed"
+        raise HTTPError(400, "malformed_json", message)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > max_bytes:
         raise _too_large(max_bytes)

@@ -12,7 +12,7 @@ from core.events.interactions import shorten
 from core.ingestion.dead_letters import dead_letter_json, discard, retry
 from serving.http.audit import audited
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, integer_query, read_object
+from serving.http.requests import integer_query, read_object
 from serving.runtime.engine import Engine
 from serving.schemas import dead_letters as schemas
 
@@ -40,7 +40,6 @@ class DeadLetterRoutes:
 
     async def list_newest(self, request: Request) -> Response:
         """The newest dead letters: source, payload and reason of each."""
-        check_query(request.query_params, ("limit",))
         limit = integer_query(request, "limit", default=DEFAULT_PAGE, highest=MAX_PAGE)
         return json_reply(await self._engine.executor.run(lambda: self._newest(limit)))
 

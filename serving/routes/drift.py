@@ -9,7 +9,7 @@ from core.drift.monitor import ROLE
 from core.ports.store import Store
 from core.records.drift import BUCKET_MS
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, integer_query
+from serving.http.requests import integer_query
 from serving.runtime.engine import Engine
 from serving.schemas import drift as schemas
 
@@ -29,7 +29,6 @@ class DriftRoutes:
 
     async def get(self, request: Request) -> Response:
         """Alarms, newest first, and the signals of the last days."""
-        check_query(request.query_params, ("limit", "days"))
         limit = integer_query(request, "limit", default=DEFAULT_LIMIT, highest=MAX_LIMIT)
         days = integer_query(request, "days", default=DEFAULT_DAYS, highest=MAX_DAYS)
         services = self._engine.services

@@ -17,7 +17,7 @@ from core.records.stored import StoredItem
 from serving.http.audit import audited
 from serving.http.entries import read_entries, read_one
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, integer_query, path_id
+from serving.http.requests import integer_query, path_id
 from serving.runtime.engine import Engine
 from serving.schemas import items as schemas
 
@@ -46,7 +46,6 @@ class ItemRoutes:
 
     async def list_page(self, request: Request) -> Response:
         """A page of catalogue items in ascending id."""
-        check_query(request.query_params, ("after", "limit"))
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         after = request.query_params.get("after", "")
         page = await self._engine.executor.run(

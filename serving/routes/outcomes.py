@@ -8,7 +8,7 @@ from core.outcomes.report import GROUPINGS, UNITS, Grouping, ImpressionSource, U
 from core.ports.store import Store
 from serving.http.periods import days_of
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, one_of
+from serving.http.requests import one_of
 from serving.runtime.engine import Engine
 from serving.schemas import outcomes as schemas
 
@@ -26,7 +26,6 @@ class OutcomeRoutes:
     async def get(self, request: Request) -> Response:
         """Impressions, clicks, conversions and revenue of the answers of some days, by group."""
         query = request.query_params
-        check_query(query, ("since", "until", "by", "per"))
         services = self._engine.services
         by, per = grouping_of(query.get("by", "scenario")), unit_of(query.get("per", "answer"))
         since_day, until_day = days_of(query.get("since"), query.get("until"), clock=services.clock)

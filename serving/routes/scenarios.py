@@ -112,7 +112,10 @@ class ScenarioRoutes:
         """A user's answers now and under a definition that is not stored."""
         body = await self._body(request, schemas.PreviewIn)
         user_id = check_id("user_id", body.get("user_id"))
-        proposed = parse_scenario(body.get("definition"), name=PREVIEW)
+        if body.get("definition") is None:
+            msg = "definition: wanted the definition of a scenario, got nothing; add it"
+            raise InvalidInput(msg, field="definition")
+        proposed = parse_scenario(body["definition"], name=PREVIEW)
         await self._engine.follow(self._scenarios, self._services.segments)
         self._services.segments.check(*proposed.filters)
         current = None if body.get("scenario") is None else self._scenarios.get(str(body["scenario"]))

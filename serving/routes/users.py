@@ -17,7 +17,7 @@ from core.users.manage import patch_users, save_users
 from serving.http.audit import audited
 from serving.http.entries import read_entries, read_one
 from serving.http.replies import json_reply
-from serving.http.requests import check_query, choice_query, integer_query, path_id, read_object
+from serving.http.requests import choice_query, integer_query, path_id, read_object
 from serving.runtime.engine import Engine
 from serving.schemas import users as schemas
 
@@ -49,7 +49,6 @@ class UserRoutes:
 
     async def list_page(self, request: Request) -> Response:
         """A page of users in ascending id, by their newest event, or by the time when their interest shifted."""
-        check_query(request.query_params, ("prefix", "after", "limit", "order"))
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         order = choice_query(request, "order", ("id", "activity", "shift"))
         prefix = _optional_id(request, "prefix")
@@ -79,7 +78,6 @@ class UserRoutes:
 
     async def events(self, request: Request) -> Response:
         """The events of a user, newest first."""
-        check_query(request.query_params, ("before", "limit"))
         user_id = path_id(request, "user_id")
         limit = integer_query(request, "limit", default=100, highest=MAX_PAGE)
         before = _position(request.query_params.get("before"), "next_before", "before")
@@ -88,7 +86,6 @@ class UserRoutes:
     async def interests(self, request: Request) -> Response:
         """The short-term and long-term interests of a user, and how they shifted."""
         user_id = path_id(request, "user_id")
-        check_query(request.query_params, ())
         interests = self._services.interests
         return json_reply(await self._engine.executor.run(lambda: schemas.interest_out(interests.of(user_id))))
 

@@ -36,7 +36,7 @@ def interest_page(report: InterestReport, alarms: Sequence[Alarm], charts: Mappi
         f"<h1>{escape(title)}</h1>",
         f'<p class="about">{_period(report.now)}, compared with {_period(report.reference)}. Times are UTC.</p>',
         "<h2>What has changed</h2>",
-        _list(report.sentences or ["Nothing has changed beyond chance."]),
+        _list(report.told),
         "<h2>Alarms</h2>",
         _alarms(alarms),
         *(f"<h2>{escape(heading)}</h2>{svg}" for heading, svg in charts.items()),

@@ -64,6 +64,7 @@ class ScenarioSelection:
             ranked = ranked & self._newer_than(scenario.max_age_ms)
         added = added_by(scenario.boosts, catalogue, unit=UNITS[self.ranker.source])
         rank = self.ranker.ranking(ranked) if added is None else boosted(self.ranker, ranked, added)
+        least = -math.inf if added is None else self._least_score(ranked, num)
         candidates = self._candidates(rank, n)
         pools = self._pools(scenario.exploration, candidates, ranked) if scenario.exploration else None
         pins = self._pins(allowed, num)
@@ -76,7 +77,7 @@ class ScenarioSelection:
             slate = Slate(candidates, caps, placed, pools=pools, random=self.random, is_listed=self._is_listed)
             slots = slate.fill(size, {position - start: row for position, row in pins.items() if position > start})
             placed[[slot.row for slot in slots]] = True
-            page = self._scored(slots, candidates, added, num)
+            page = self._scored(slots, added, least)
             page += self._filling(size - len(page), obeying & ~placed)
             placed[[pick.row for pick in page]] = True
             picks += page
@@ -92,7 +93,8 @@ class ScenarioSelection:
         created_ms = self.snapshot.catalogue.created_ms
         if created_ms is None:
             return np.zeros(len(self.snapshot.catalogue), np.bool_)
-        newer: BoolArray = created_ms >= self.now_ms - age_ms
+        # Where an old log is replayed, items that were imported today are not new to its users.
+        newer: BoolArray = (created_ms >= self.now_ms - age_ms) & (created_ms <= self.now_ms)
         return newer
 
     def _candidates(self, rank: Ranking, n: int) -> Candidates:
@@ -139,15 +141,17 @@ class ScenarioSelection:
             rows = rows[self.items.listed(rows)]
         return int(rows[0]) if len(rows) else None
 
-    def _scored(self, slots: Sequence[Slot], candidates: Candidates, added: FloatArray | None, num: int) -> list[Pick]:
+    def _least_score(self, ranked: BoolArray, num: int) -> float:
+        """The score of the last of `num` items in the ranking without boosts."""
+        rows, scores = best(self.items, self.ranker.ranking(ranked), num)
+        return float(scores[-1]) if len(rows) == num else -math.inf
+
+    def _scored(self, slots: Sequence[Slot], added: FloatArray | None, least: float) -> list[Pick]:
+        """The items with their scores; below `least` without its boost, an item has its place by it."""
         rows = np.array([slot.row for slot in slots], np.int64)
         boosts = np.zeros(len(rows), np.float32) if added is None else added[rows]
-        scores = self.ranker.scores(rows) + boosts
-        lifted = np.zeros(len(rows), np.bool_)
-        if added is not None and len(candidates.rows):
-            # Lifted by its boost: without boosts, `num` candidates would score higher.
-            own = np.sort(candidates.scores - added[candidates.rows])[::-1]
-            lifted = (boosts > 0) & (scores - boosts < own[min(num, len(own)) - 1])
+        own = self.ranker.scores(rows)
+        scores, lifted = own + boosts, (boosts > 0) & (own < least)
         return [
             Pick(slot.row, score, _kind(slot, is_lifted=is_lifted), slot.propensity)
             for slot, score, is_lifted in zip(slots, scores.tolist(), lifted.tolist(), strict=True)

@@ -71,7 +71,7 @@ def read_chosen(system: System, bounds: dict[str, str], *, user: str | None = No
 
 def _print(report: InterestReport, document: dict[str, Any]) -> None:
     screen.print(f"{_period(report.now)}, compared with {_period(report.reference)}", highlight=False)
-    for sentence in report.sentences or ["Nothing has changed beyond chance."]:
+    for sentence in report.told:
         screen.print(sentence, markup=False, highlight=False)
     table = Table()
     for heading in ("category", "share", "reference", "points (95%)"):

@@ -12,9 +12,15 @@ export function changes(report) {
   if (!report.period.events) return empty("No events in this time.");
   const compared = el("p.soft.small", {}, `Compared with ${period(reference)}: ${number(reference.events)} events.`);
   if (!reference.events) return [empty("There are no events before this time to compare with."), compared];
-  if (!sentences.length) return [empty("Nothing has changed by more than chance explains."), compared];
+  if (!sentences.length) return [empty(unchanged(report)), compared];
   return [el("ul.verdicts", { "aria-label": "What changed" }, sentences.map((sentence) => el("li", {}, sentence))), compared];
 }
+
+// An interval needs events in seven parts of both periods.
+const unchanged = ({ categories }) =>
+  categories.some(({ low }) => low !== null)
+    ? "Nothing has changed by more than chance explains."
+    : "Too little to compare: with events in fewer than seven parts of a period, chance cannot be told apart.";
 
 // New and returning users, and the values of event fields, by their share of all events.
 export function segmentTable({ segments }) {

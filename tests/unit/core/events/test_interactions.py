@@ -122,7 +122,7 @@ def test_a_bad_id_is_refused_with_the_name_of_its_field(field: str, bad: object,
 
 @pytest.mark.parametrize("missing", ["user_id", "item_id"])
 def test_an_event_needs_a_user_and_an_item(missing: str) -> None:
-    assert refusal(**{missing: None}).startswith(f"{missing}: wanted a string, got None")
+    assert refusal(**{missing: None}).startswith(f"{missing}: wanted a string, got nothing; add it")
 
 
 @pytest.mark.parametrize("good", ["a", "x" * 256, "é" * 128, "用户-1", "with space", "🛒"])
@@ -158,6 +158,7 @@ def test_a_time_may_be_an_iso_8601_text(text: str) -> None:
     [
         (NOW_MS // 1000, "1700000000 looks like seconds; send milliseconds (multiply by 1000)"),
         (0, "0 looks like seconds"),
+        ("1970-01-01", "wanted a time after 1973 and before 5138, got '1970-01-01'"),
         (10**11 - 1, "looks like seconds"),
         (-1, "wanted a time after 1973, got -1"),
         (NOW_MS * 1000, "is too large for milliseconds; divide microseconds by 1000"),

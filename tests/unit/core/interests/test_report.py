@@ -61,7 +61,13 @@ def test_what_changed_is_said_in_three_sentences_with_figures() -> None:
 
 
 def test_where_nothing_changed_nothing_is_said() -> None:
-    assert report(shop(tea=(50, 50))).sentences == []
+    same = report(shop(tea=(50, 50)))
+    assert (same.sentences, same.told) == ([], ["Nothing has changed beyond chance."])
+
+
+def test_without_intervals_it_is_said_that_nothing_can_be_told() -> None:
+    (sentence,) = report(MemoryStore()).told
+    assert sentence.startswith("Too little to compare")
 
 
 def test_segments_are_shown_side_by_side() -> None:

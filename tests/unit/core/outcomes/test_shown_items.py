@@ -39,8 +39,9 @@ def test_items_are_new_for_a_while_and_have_no_novelty_before_any_event() -> Non
     shop = Shop(item_ids="a")
     items = ShownItems(shop.snapshots.current, new_item_days=30)
     now_ms = shop.clock.now_ms()
-    [fresh, old] = [items.facts(["a"], now_ms=now_ms + days * DAY_MS)["a"] for days in (29, 31)]
+    [fresh, old, to_come] = [items.facts(["a"], now_ms=now_ms + days * DAY_MS)["a"] for days in (29, 31, -1)]
     assert (fresh.is_new, old.is_new, fresh.novelty) == (True, False, pytest.approx(0))
+    assert not to_come.is_new, "an old log is replayed"
     assert fresh.key == int(shop.snapshots.current().catalogue.keys[0])
 
 

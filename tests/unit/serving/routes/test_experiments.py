@@ -80,10 +80,20 @@ def test_an_experiment_is_listed_stopped_and_deleted(api: Api, shop: Shop) -> No
     stopped = api.post("/v1/experiments/test/stop").json()
     assert (stopped["revision"], stopped["definition"]["end"]) == (2, shop.clock.now_ms())
     assert "arm" not in answer(api, "user-1")
+    assert api.post("/v1/experiments/test/stop").json() == stopped, "once is enough"
     assert api.get("/v1/experiments/test/results").json()["state"] == "ended"
     assert api.delete("/v1/experiments/test").json()["definition"] is None
     for path in ("", "/results"):
         assert api.get(f"/v1/experiments/test{path}").status_code == 404
+
+
+def test_answers_of_the_last_moment_stay_in_the_results(api: Api, shop: Shop) -> None:
+    """Where an old log is replayed, time stands still between two events."""
+    arms = [answer(api, user)["arm"] for user in USERS]
+    shop.answers.flush()
+    api.post("/v1/experiments/test/stop")
+    results = api.get("/v1/experiments/test/results").json()["arms"]
+    assert sum(arm["answers"] for arm in results) == len(arms)
 
 
 def test_arms_answer_with_their_models(api: Api, shop: Shop) -> None:

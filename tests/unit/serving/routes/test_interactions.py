@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -152,6 +153,13 @@ BAD_BODIES = {
     "an event that is no object": (b'{"events": [1]}', 422, "none of the 1 events is valid"),
     "a batch of 100,000": (b'{"events": [' + b"{}," * 99_999 + b"{}]}", 413, "at most 10000"),
 }
+
+
+def test_a_compressed_body_is_refused_by_what_it_is(api: Api) -> None:
+    body = gzip.compress(b'{"user_id": "u", "item_id": "a"}')
+    reply = api.post("/v1/interactions", content=body, headers={"Content-Encoding": "gzip"})
+    assert (reply.status_code, reply.json()["error"]["code"]) == (400, "malformed_json")
+    assert "Content-Encoding: 'gzip'); send it uncompressed" in reply.json()["error"]["message"]
 
 
 @pytest.mark.parametrize(("body", "status", "advice"), BAD_BODIES.values(), ids=BAD_BODIES.keys())

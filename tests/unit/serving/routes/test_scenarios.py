@@ -142,6 +142,7 @@ def test_a_preview_answers_side_by_side_and_stores_nothing(api: Api) -> None:
     assert [item["item_id"] for item in both["current"]["items"]] == ["b"]
     assert [item["item_id"] for item in both["proposed"]["items"]] == ["f", "b"]
     assert [entry["name"] for entry in api.get("/v1/scenarios").json()["scenarios"]] == ["home"]
+    assert api.post("/v1/scenarios/preview", json={"user_id": "ann"}).json()["error"]["field"] == "definition"
 
 
 def test_a_preview_needs_a_reading_key_a_change_that_of_an_administrator() -> None:

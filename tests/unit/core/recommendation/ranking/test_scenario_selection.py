@@ -79,6 +79,26 @@ def test_a_boost_multiplies_the_counts_of_popularity_and_is_a_reason() -> None:
     assert (names(best), reasons(best)) == (["b"], ["boost"])
 
 
+def test_a_strong_boost_is_a_reason_although_it_leaves_no_other_candidate() -> None:
+    shop = Shop(items=tuple(f"{half}{number:02}" for half in "az" for number in range(40)), model=False)
+    for number in range(40):
+        shop.had(f"z{number:02}", user_id="x")
+        for user_id in "xy":
+            shop.had(f"a{number:02}", user_id=user_id)
+    shop.snapshots.refresh()
+    lifted = shop.recommender.popular(request({"boosts": [{"where": {"categories": "late"}, "factor": 1000}]}, n=2))
+    assert [name[0] for name in names(lifted)] == ["z", "z"]
+    assert reasons(lifted) == ["boost", "boost"]
+
+
+def test_items_created_after_now_are_not_new() -> None:
+    """An old log is replayed: its catalogue was imported after the time that its events are at."""
+    shop, recent = popular_shop(), {"max_age_days": 30, "fallback": "none"}
+    assert len(names(shop.recommender.popular(request(recent)))) == 6
+    shop.clock.advance(by_ms=-DAY_MS)
+    assert names(shop.recommender.popular(request(recent))) == []
+
+
 def test_pins_stand_first_and_may_break_the_filter_of_the_scenario() -> None:
     shop = shop_after("b")
     pins = [{"position": 1, "item_id": "a"}, {"position": 3, "where": {"categories": "early"}}]
