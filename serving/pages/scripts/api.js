@@ -1,4 +1,5 @@
 // A client of the public API: JSON, one error shape, the API key if the server requires one.
+import { noteNow } from "./server_clock.js";
 
 export class ApiError extends Error {
   constructor(message, status, code) {
@@ -84,23 +85,35 @@ export async function endSession() {
 }
 
 const get = (path, signal) => call("GET", path, { signal });
+// A reply whose `now` is the server's; that of /v1/ingestion is the wall clock.
+async function getAndNoteNow(path, signal) {
+  const reply = await get(path, signal);
+  noteNow(reply.now);
+  return reply;
+}
 // What the dashboard asks for was shown to no user: it does not count as outcomes.
 const unrecorded = (parameters) => ({ record: false, ...parameters });
 const post = (path, body, signal) => call("POST", path, { body, signal });
 
+// The answer to many changes is 200 although some were rejected.
+function accepted(reply) {
+  const rejected = reply.results.find((result) => result.error);
+  if (rejected) throw new ApiError(rejected.error.message, 422, rejected.error.code);
+  return reply;
+}
+
 export const api = {
-  status: (signal) => get("/v1/status", signal),
+  status: (signal) => getAndNoteNow("/v1/status", signal),
   activity: (signal) => get("/v1/activity", signal),
-  timeline: ([since, until], signal) => get("/v1/timeline" + query({ since, until }), signal),
+  timeline: ([since, until], signal) => getAndNoteNow("/v1/timeline" + query({ since, until }), signal),
   ingestion: (signal) => get("/v1/ingestion", signal),
   popular: (parameters, signal) => get("/v1/items/popular" + query(unrecorded(parameters)), signal),
   trending: (parameters, signal) => get("/v1/items/trending" + query(unrecorded(parameters)), signal),
   categories: (signal) => get("/v1/categories", signal),
   search: (parameters, signal) => get("/v1/items/search" + query(parameters), signal),
   items: (parameters, signal) => get("/v1/items" + query(parameters), signal),
-  patchItems: (body, signal) => call("PATCH", "/v1/items", { body, signal }),
+  patchItems: async (body, signal) => accepted(await call("PATCH", "/v1/items", { body, signal })),
   item: (item, signal) => get("/v1/items/" + itemId(item), signal),
-  putItem: (item, body, signal) => call("PUT", "/v1/items/" + itemId(item), { body, signal }),
   itemStatistics: (item, parameters, signal) => get(`/v1/items/${itemId(item)}/statistics` + query(parameters), signal),
   similar: (item, parameters, signal) => get(`/v1/items/${itemId(item)}/similar` + query(unrecorded(parameters)), signal),
   users: (parameters, signal) => get("/v1/users" + query(parameters), signal),
@@ -132,7 +145,7 @@ export const api = {
   deleteExperiment: (name, parameters, signal) =>
     call("DELETE", `/v1/experiments/${id(name)}` + query(parameters), { signal }),
   outcomes: (parameters, signal) => get("/v1/outcomes" + query(parameters), signal),
-  drift: (parameters, signal) => get("/v1/drift" + query(parameters), signal),
+  drift: (parameters, signal) => getAndNoteNow("/v1/drift" + query(parameters), signal),
   interestReport: (parameters, signal) => get("/v1/interests" + query(parameters), signal),
 };
 

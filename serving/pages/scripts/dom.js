@@ -31,6 +31,10 @@ export function add(parent, ...children) {
   return parent;
 }
 
+// A text of which the parts `in backticks` are code.
+export const withCode = (text) =>
+  (text ?? "").split(/`([^`]+)`/).map((part, index) => (index % 2 ? el("code", {}, part) : part));
+
 // Nodes with a separator between them.
 export function joined(nodes, separator) {
   return nodes.flatMap((node, index) => (index ? [separator, node] : [node]));

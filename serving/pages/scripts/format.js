@@ -1,4 +1,5 @@
 // Formats numbers, times and durations.
+import { serverNow } from "./server_clock.js";
 
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
@@ -85,8 +86,8 @@ export function span(ms) {
   return `${whole.format(count)} ${name}${Math.abs(count) === 1 ? "" : "s"}`;
 }
 
-// "3 hours ago", "just now", "in 2 minutes".
-export function ago(ms, now = Date.now()) {
+// "3 hours ago", "just now", "in 2 minutes". A time of the wall clock, such as that of a training, needs Date.now() as `now`.
+export function ago(ms, now = serverNow()) {
   if (ms === null || ms === undefined) return "never";
   const passed = now - ms;
   if (Math.abs(passed) < 2000) return "just now";

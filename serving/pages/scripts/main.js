@@ -1,8 +1,9 @@
 // The frame: routing, page titles, the connection banner, the key dialog.
-import { connect, endSession } from "./api.js";
+import { api, connect, endSession } from "./api.js";
 import { announce, fill } from "./dom.js";
 import { empty, failed, head } from "./parts.js";
 import { rangeOf } from "./range.js";
+import { isOutdated } from "./server_clock.js";
 import { showDrift } from "./pages/drift.js";
 import { showExperiment } from "./pages/experiment.js";
 import { showExperiments } from "./pages/experiments.js";
@@ -109,6 +110,7 @@ async function open() {
   openPath = path;
   view.setAttribute("aria-busy", "true");
   try {
+    if (shown && isOutdated()) await api.status(signal); // tells the server's now, on which periods depend
     if (shown) await shown.show(new Visit(view, id, range, signal));
     else fill(view, head("Page not found"), empty("There is no such page. The links above lead to all pages."));
   } catch (error) {

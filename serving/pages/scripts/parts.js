@@ -1,6 +1,7 @@
 // Shared components: cards, figures, links by title, empty and failed states.
-import { add, el } from "./dom.js";
+import { add, el, withCode } from "./dom.js";
 import { ago, exact, percent } from "./format.js";
+import { serverNow } from "./server_clock.js";
 
 export const userHref = (user) => "#/users/" + encodeURIComponent(user);
 export const itemHref = (item) => "#/items/" + encodeURIComponent(item);
@@ -12,8 +13,8 @@ export const userLink = (user) => el("a", { href: userHref(user) }, user);
 
 export const badge = (text, kind = "", title = null) => el("span.badge", { class: kind, title }, text);
 
-// A relative time, with the exact one on hover.
-export function when(ms, now = Date.now()) {
+// A relative time, with the exact one on hover. `now`: as in `ago`.
+export function when(ms, now = serverNow()) {
   if (ms === null || ms === undefined) return el("span", {}, "never");
   return el("time", { datetime: new Date(ms).toISOString(), title: exact(ms) }, ago(ms, now));
 }
@@ -51,7 +52,7 @@ export function stat(name, value, note, { words = false, kind = "" } = {}) {
   );
 }
 
-export const empty = (text) => el("p.empty", {}, text);
+export const empty = (text) => el("p.empty", {}, withCode(text));
 
 export function failed(error, again) {
   return el(

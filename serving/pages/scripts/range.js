@@ -1,6 +1,7 @@
 // The time range that all pages share: part of the address, as "#/drift?range=7d", and chosen in the header.
 import { announce } from "./dom.js";
 import { DAY_MS } from "./format.js";
+import { serverNow } from "./server_clock.js";
 
 const HOUR_MS = 3600000;
 const RANGES = {
@@ -19,14 +20,31 @@ let current = DEFAULT;
 
 const withRange = (hash) => `${hash.split("?")[0] || "#/"}?range=${current}`;
 
-// {name, ms, days, period(now)} of the address; an address without a range gets the current one.
+export const LONGEST_MS = Math.max(...Object.values(RANGES).map(({ ms }) => ms));
+
+// What is counted by UTC day is shown for whole days, the same on all pages: at least yesterday, so that it is not empty
+// after midnight.
+function wholeDays(ms, now) {
+  const today = Math.floor(now / DAY_MS) * DAY_MS;
+  return [today - (numWholeDays(ms) - 1) * DAY_MS, now];
+}
+const numWholeDays = (ms) => Math.max(2, ms / DAY_MS);
+const wholeDaysName = (ms) => (ms > DAY_MS ? `last ${numWholeDays(ms)} days with today (UTC)` : "today and yesterday (UTC)");
+
+// {name, days, period(now), wholeDays(now), wholeDaysName} of the address; one without a range gets the current one.
 export function rangeOf(hash) {
   const named = new URLSearchParams(hash.split("?")[1] ?? "").get("range");
   if (Object.hasOwn(RANGES, named ?? "")) current = named;
   if (named !== current) history.replaceState(null, "", withRange(hash));
   field.value = current;
   const { name, ms } = RANGES[current];
-  return { name, ms, days: Math.max(1, ms / DAY_MS), period: (now = Date.now()) => [now - ms, now] };
+  return {
+    name,
+    days: Math.max(1, ms / DAY_MS),
+    period: (now = serverNow()) => [now - ms, now],
+    wholeDays: (now = serverNow()) => wholeDays(ms, now),
+    wholeDaysName: wholeDaysName(ms),
+  };
 }
 
 function select(name) {

@@ -94,7 +94,7 @@ function group(kind, letters, isOpen, { selected, update }) {
     boxes.forEach((box) => (box.checked = all.checked));
     note();
   });
-  const rows = letters.map((letter, index) => [boxes[index], when(letter.time), origin(letter), content(letter)]);
+  const rows = letters.map((letter, index) => [boxes[index], when(letter.time, Date.now()), origin(letter), content(letter)]);
   return el(
     "details.group",
     { open: isOpen },

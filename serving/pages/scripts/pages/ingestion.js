@@ -7,6 +7,7 @@ import { deadLetters } from "./dead_letters.js";
 import { eventChart, marksOf, stepText } from "./event_chart.js";
 import { lastMinuteMean } from "./overview.js";
 import { card, empty, head, stat, table, when } from "../parts.js";
+import { isStreamTime } from "../server_clock.js";
 
 const PERIOD_S = 5;
 
@@ -34,10 +35,11 @@ export async function showIngestion(visit) {
     fill(stats, ...figures(state, activity.samples));
     fill(writers, state.writers.length ? writerTable(state) : empty("No events have been written yet."));
     events.show(timeline);
-    showLags(timeline);
+    showLags(state.topic !== null && isStreamTime() ? await api.timeline(range.period(state.now), signal) : timeline);
     fill(step, stepText(timeline));
   }
 
+  // Lags have times of the wall clock, also where events are old.
   function showLags(timeline) {
     // The partitions that lagged most; gaps where nothing was read.
     const partitions = Object.entries(timeline.lag).sort(([, one], [, other]) => Math.max(...other) - Math.max(...one));
@@ -97,7 +99,7 @@ function writerTable(state) {
     return table(
       "Writers",
       [["Writer"], ["Newest event", "keep"]],
-      state.writers.map((writer) => [writer.name, when(writer.newest_event, state.now)]),
+      state.writers.map((writer) => [writer.name, when(writer.newest_event)]),
     );
   return table(
     "Writers",
@@ -107,7 +109,7 @@ function writerTable(state) {
       writer.log_end_offset === null && writer.applied_offset === null ? "–" : number(writer.partition),
       number(writer.applied_offset),
       number(writer.lag),
-      when(writer.newest_event, state.now),
+      when(writer.newest_event),
     ]),
   );
 }

@@ -1,11 +1,13 @@
 // One item: what became of it day by day, its content, similar items, and whether it is hidden.
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
-import { announce, el, fill } from "../dom.js";
+import { announce, el, fill, joined } from "../dom.js";
 import { DAY_MS, interval, money, number, percent, UNITS } from "../format.js";
 import { action, badge, card, empty, facts, failed, head, itemList, stat, when } from "../parts.js";
 import { sum } from "./event_chart.js";
 import { trend } from "./item_numbers.js";
+import { availability, reasonsNotShown, stockText } from "./item_state.js";
+import { serverNow } from "../server_clock.js";
 
 const SIMILAR = 12;
 const TYPES = 5; // the most frequent ones have a line each
@@ -14,7 +16,7 @@ const PERIOD_S = 30;
 
 export async function showItem(visit) {
   const { id, range, signal, view } = visit;
-  const stored = await api.item(id, signal).catch((error) => {
+  let stored = await api.item(id, signal).catch((error) => {
     if (error.status === 404) return null;
     throw error;
   });
@@ -28,6 +30,7 @@ export async function showItem(visit) {
   }
   const similar = el("div"),
     state = el("span"),
+    properties = el("div"),
     stats = el("div.stats");
   const charts = {
     events: lineChart({ caption: "Events by day, by type", unit: UNITS.count, atRest: sum, height: 170 }),
@@ -58,12 +61,12 @@ export async function showItem(visit) {
   }
 
   async function loadNumbers() {
-    const [since, until] = range.period();
+    const [since, until] = range.wholeDays();
     const [totals, days] = await Promise.all([
       api.itemStatistics(id, { since, until }, signal),
       api.itemStatistics(id, { since: Math.min(since, until - MIN_DAYS * DAY_MS), until }, signal),
     ]);
-    fill(stats, ...figures(totals.total, range.name.toLowerCase()));
+    fill(stats, ...figures(totals.total, range.wholeDaysName));
     const types = Object.entries(days.events).sort(([, nums], [, others]) => sum(others) - sum(nums));
     draw(charts.events, days, types.length ? types.slice(0, TYPES) : [["events", days.days.map(() => 0)]]);
     draw(charts.impressions, days, [["shown", days.impressions]]);
@@ -74,19 +77,20 @@ export async function showItem(visit) {
     const toggle = action(
       stored.hidden ? "Unhide" : "Hide",
       async () => {
-        await api.putItem(id, contentOf({ ...stored, hidden: !stored.hidden }), signal);
-        stored.hidden = !stored.hidden;
+        await api.patchItems({ items: [{ item_id: id, hidden: !stored.hidden }] }, signal);
+        stored = await api.item(id, signal);
         showState();
-        announce(stored.hidden ? "The item is hidden from all recommendations." : "The item may be recommended again.");
+        announce(stored.hidden ? "The item is hidden from all recommendations." : "The item is no longer hidden.");
       },
       { kind: stored.hidden ? "" : "danger" },
     );
-    fill(state, stored.hidden ? badge("hidden", "warn") : badge("visible", "good"), " ", toggle);
+    const reasons = reasonsNotShown(stored);
+    fill(state, reasons.length ? joined(reasons, " ") : badge("visible", "good"), " ", toggle);
+    fill(properties, propertiesOf(stored));
   }
 
   showState();
   await Promise.all([loadSimilar(), loadNumbers()]);
-  const attributes = Object.entries(stored.attributes);
   fill(
     view,
     head(
@@ -106,12 +110,7 @@ export async function showItem(visit) {
         { where: "half" },
         stored.text ? el("p.long", { tabindex: "0" }, stored.text) : empty("No description; the model reads the title."),
         el("h3", {}, "Properties"),
-        facts([
-          ["Id", el("code", {}, stored.item_id)],
-          ...attributes.map(([name, value]) => [name, typeof value === "number" ? amount(name, value) : String(value)]),
-          ["Updated", when(stored.updated)],
-          ["Revision", number(stored.revision)],
-        ]),
+        properties,
       ),
       card("Similar items", { where: "half" }, similar),
     ),
@@ -122,27 +121,28 @@ export async function showItem(visit) {
 
 // The day that is not over would look like a fall.
 function draw(chart, { days }, lines) {
-  const times = days.map((day) => Date.parse(day)).filter((day) => day + DAY_MS <= Date.now());
+  const times = days.map((day) => Date.parse(day)).filter((day) => day + DAY_MS <= serverNow());
   const series = lines.map(([name, values], index) => ({ name, colour: `c${index}`, values: values.slice(0, times.length) }));
   chart.set({ times, series, marks: [] });
 }
+
+const propertiesOf = (item) =>
+  facts([
+    ["Id", el("code", {}, item.item_id)],
+    ["Stock", stockText(item)],
+    ["Available", availability(item)],
+    ...Object.entries(item.attributes).map(([name, value]) => [name, typeof value === "number" ? amount(name, value) : String(value)]),
+    ["Updated", when(item.updated, Date.now())],
+    ["Revision", number(item.revision)],
+  ]);
 
 const amount = (name, value) => (name === "price" ? money(value) : number(value));
 
 function figures({ events, impressions, clicks, ctr, trend: change }, period) {
   return [
-    stat("Events", number(events), `${period}, with today`),
-    stat("Shown", number(impressions), "times in lists, with today"),
+    stat("Events", number(events), period),
+    stat("Shown", number(impressions), `times in lists, ${period}`),
     stat("Click rate", percent(ctr?.value, 1), ctr ? `${number(clicks)} clicked, ${interval(ctr, 1)}` : "not shown"),
     stat("Trend", trend(change), "events, against as many days before"),
   ];
 }
-
-// The body of a PUT: the content, without the fields that the server adds.
-const contentOf = ({ title, text, categories, attributes, hidden }) => ({
-  title,
-  text,
-  categories,
-  attributes,
-  hidden,
-});

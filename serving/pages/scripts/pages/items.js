@@ -2,9 +2,10 @@
 import { api } from "../api.js";
 import { announce, el, fill } from "../dom.js";
 import { money, number, plural } from "../format.js";
-import { action, badge, card, categoriesOf, empty, failed, head, itemLink, itemList, table } from "../parts.js";
+import { action, card, categoriesOf, empty, failed, head, itemLink, itemList, table } from "../parts.js";
 import { TableOrder } from "../table_order.js";
 import { clickRate, trend } from "./item_numbers.js";
+import { reasonsNotShown } from "./item_state.js";
 
 const PAGE = 10;
 const TOP = 5;
@@ -33,7 +34,7 @@ export async function showItems(visit) {
     "select",
     { id: "state" },
     el("option", { value: "" }, "all"),
-    el("option", { value: "only" }, "hidden only"),
+    el("option", { value: "only" }, "hidden or sold out"),
   );
   const order = new TableOrder(ORDERS, () => guarded(() => search())());
   const earlier = []; // the offsets of the pages before this one
@@ -42,7 +43,7 @@ export async function showItems(visit) {
   async function search(offset = 0) {
     const turn = ++searches;
     if (!offset) earlier.length = 0;
-    const [since, until] = range.period();
+    const [since, until] = range.wholeDays();
     const hits = await api.search(
       {
         query: words.value,
@@ -95,7 +96,7 @@ export async function showItems(visit) {
     const selected = new Set();
     const set = (hidden) => async () => {
       await api.patchItems({ items: [...selected].map((item_id) => ({ item_id, hidden })) }, signal);
-      announce(`${plural(selected.size, "item")} ${hidden ? "hidden" : "visible"}.`);
+      announce(`${plural(selected.size, "item")} ${hidden ? "hidden" : "no longer hidden"}.`);
       await again();
     };
     const buttons = [action("Hide selected", set(true), { kind: "danger" }), action("Unhide selected", set(false))];
@@ -144,7 +145,7 @@ export async function showItems(visit) {
   form.addEventListener("submit", (event) => event.preventDefault());
   fill(
     view,
-    head("Items", `The catalogue, and what became of items: ${range.name.toLowerCase()}, in whole days (UTC).`),
+    head("Items", `The catalogue, and what became of items: ${range.wholeDaysName}.`),
     el(
       "div.grid",
       {},
@@ -180,7 +181,7 @@ function itemTable(items, order, selected, update) {
     items.map((item) => [
       box(item),
       [
-        el("span.clamp", {}, itemLink(item), item.hidden ? [" ", badge("hidden", "warn")] : null),
+        el("span.clamp", {}, itemLink(item), reasonsNotShown(item).map((reason) => [" ", reason])),
         el("span.soft.small.clamp", {}, el("code", {}, item.item_id), item.categories.length ? ` · ${categoriesOf(item)}` : null),
       ],
       typeof item.attributes.price === "number" ? money(item.attributes.price) : "–",

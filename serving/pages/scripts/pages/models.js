@@ -52,7 +52,7 @@ export async function showModels(visit) {
             report.models.slice(0, numShown).map((model) => version(model, report)),
           )
         : empty(
-            "No model yet. The first is trained automatically once there are enough events; until then popularity serves.",
+            "No model yet: popularity serves. `tidewise train` trains the first; `tidewise up` (without --no-train) and `tidewise learn` do so once there are enough events.",
           ),
     );
     fill(older, report.models.length > numShown && action("Older versions", showOlder));
@@ -165,7 +165,7 @@ function figures(report, nameOf) {
     stat(
       "Champion",
       champion ? nameOf(champion.version) : "none",
-      champion ? ["trained ", when(champion.created)] : "popularity serves",
+      champion ? ["trained ", when(champion.created, Date.now())] : "popularity serves",
       { words: true },
     ),
     stat(
@@ -182,7 +182,7 @@ function summary(model, nameOf) {
   const { lineage } = model;
   return [
     "trained ",
-    when(model.created),
+    when(model.created, Date.now()),
     lineage.kind ? ` (${lineage.kind})` : "",
     lineage.parent ? [", from ", nameOf(lineage.parent)] : "",
     lineage.num_events ? `, on ${plural(lineage.num_events, "event")}` : "",
@@ -211,7 +211,7 @@ function promotionList(report, nameOf) {
         el(
           "div.soft.small",
           {},
-          when(promotion.time),
+          when(promotion.time, Date.now()),
           ` by ${promotion.decided_by}`,
           promotion.previous ? `, replacing ${nameOf(promotion.previous)}` : ", replacing popularity",
           promotion.reason ? `: ${promotion.reason}` : "",

@@ -52,8 +52,8 @@ export async function showOutcomes(visit) {
   }
 
   async function load() {
-    const until = Date.now();
-    const period = { since: until - (range.days - 1) * DAY_MS, until };
+    const [since, until] = range.wholeDays();
+    const period = { since, until };
     const [byDay, byGroup] = await Promise.all([
       api.outcomes({ by: "day", ...period }, signal),
       api.outcomes({ by: grouping.value, ...period, per: perUser.checked ? "user" : "answer" }, signal),
@@ -90,7 +90,7 @@ export async function showOutcomes(visit) {
     view,
     head(
       "Outcomes",
-      "What was shown, clicked and bought.",
+      `What was shown, clicked and bought: ${range.wholeDaysName}.`,
       el("label", { for: "by" }, "by"),
       grouping,
       el("label", { for: "per-user", title: "Reads all answers of these days" }, perUser, " revenue per user"),

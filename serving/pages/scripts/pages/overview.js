@@ -2,11 +2,12 @@
 import { api } from "../api.js";
 import { lineChart } from "../charts.js";
 import { el, fill } from "../dom.js";
-import { ago, date, duration, interval, milliseconds, money, number, percent, plural, rate, short, UNITS } from "../format.js";
+import { ago, duration, interval, milliseconds, moment, money, number, percent, plural, rate, short, UNITS } from "../format.js";
 import { card, empty, facts, head, itemList, stat, when } from "../parts.js";
 import { driftState, hitRate, hitRatePoints } from "./drift_state.js";
 import { eventChart, marksOf, numEvents, stepText } from "./event_chart.js";
 import { namesOf } from "./model_names.js";
+import { isStreamTime } from "../server_clock.js";
 import { checklist, problemsOf, stateBanner } from "./health.js";
 
 const PERIOD_S = 5;
@@ -23,9 +24,11 @@ export async function showOverview(visit) {
     step = el("span"),
     hitsState = el("div"),
     inventoryBody = el("div"),
-    popular = el("div");
+    popular = el("div"),
+    about = el("span");
 
   async function load() {
+    const [since, until] = range.wholeDays();
     const [status, activity, top, drift, ingestion, timeline, outcomes, models] = await Promise.all([
       api.status(signal),
       api.activity(signal),
@@ -33,10 +36,11 @@ export async function showOverview(visit) {
       api.drift({ days: range.days, limit: 20 }, signal),
       api.ingestion(signal),
       api.timeline(range.period(), signal),
-      api.outcomes({ since: range.period()[0], by: "day" }, signal),
+      api.outcomes({ since, until, by: "day" }, signal),
       api.models(signal),
     ]);
     const missing = checklist(status);
+    fill(about, isStreamTime() ? `${range.name} to ${moment(status.now)}, the time of the newest event.` : `${range.name}.`);
     fill(state, missing ? null : stateBanner(problemsOf({ status, drift, ingestion })));
     fill(firstSteps, missing && card("First steps", { about: "until recommendations are personal" }, missing));
     fill(business, ...businessFigures({ status, drift, timeline, outcomes, range }));
@@ -72,7 +76,7 @@ export async function showOverview(visit) {
   await load();
   fill(
     view,
-    head("Overview", `${range.name}.`),
+    head("Overview", about),
     state,
     firstSteps,
     el("h2.section", {}, "Business"),
@@ -112,12 +116,11 @@ function businessFigures({ status, drift, timeline, outcomes, range }) {
   const hitRateNow = hitRate(drift);
   const counted = numEvents(timeline);
   const { answers, clicks, conversions, ctr, impressions, revenue } = outcomes.total;
-  const since = `since ${date(outcomes.since)}`; // outcomes are counted by day
   return [
     stat("Events", number(counted), `${range.name.toLowerCase()}; ${number(status.events)} in total`),
-    stat("Answers", number(answers), `${number(impressions)} items shown, ${since}`),
-    stat("Click rate", ctr ? percent(ctr.value, 1) : "–", ctr ? `${interval(ctr, 1)}; ${plural(clicks, "click")}` : "no items shown yet"),
-    stat("Revenue", revenue ? money(revenue) : "–", `${plural(conversions, "conversion")} from answers`),
+    stat("Answers", number(answers), `${number(impressions)} items shown, ${range.wholeDaysName}`),
+    stat("Click rate", ctr ? percent(ctr.value, 1) : "–", ctr ? `${interval(ctr, 1)}; ${plural(clicks, "click")}, ${range.wholeDaysName}` : `no items shown, ${range.wholeDaysName}`),
+    stat("Revenue", revenue ? money(revenue) : "–", `${plural(conversions, "conversion")} from answers, ${range.wholeDaysName}`),
     stat("Hit rate", hitRateNow ? percent(hitRateNow.value, 1) : "–", hitRateNow?.note ?? "no events scored yet"),
   ];
 }
@@ -142,7 +145,7 @@ function systemFigures(status, samples, drift, ingestion, nameOf) {
     stat(
       "Champion",
       el("a", { href: "#/models", title: model.serving }, model.serving ? nameOf(model.serving) : "none"),
-      model.serving ? `trained ${ago(model.created)}` : "popularity serves",
+      model.serving ? `trained ${ago(model.created, Date.now())}` : "popularity serves",
       { words: true },
     ),
     stat("Drift", el("a", { href: "#/drift" }, state.text), state.note, { words: true, kind: state.kind }),
@@ -155,7 +158,7 @@ const lagText = ({ lag, topic }) =>
 function inventory(status) {
   return facts([
     ["Users", number(status.users)],
-    ["Items", `${number(status.listed_items)} visible of ${number(status.items)}`],
+    ["Items", `${number(status.listed_items)} in stock and not hidden, of ${number(status.items)}`],
     ["Events", short(status.events)],
     ["Newest event", when(status.newest_event, status.now)],
     ["Dead letters", el("a", { href: "#/ingestion" }, number(status.dead_letters))],

@@ -51,7 +51,7 @@ export async function showScenarios(visit) {
         action(scenario.name, () => choose(scenario), { kind: "small", label: `Edit ${scenario.name}` }),
         scenario.definition.description ?? "",
         badge(scenario.origin, scenario.origin === "stored" ? "accent" : ""),
-        scenario.time === null ? "in the settings" : [when(scenario.time), ` by ${scenario.author}`],
+        scenario.time === null ? "in the settings" : [when(scenario.time, Date.now()), ` by ${scenario.author}`],
       ]),
     );
 
@@ -89,7 +89,7 @@ export async function showScenarios(visit) {
             el("span", {}, `Revision ${change.revision} `, change.definition === null ? badge("deleted", "warn") : null),
             index ? action("Take back to it", () => revert(change), { kind: "small", label: `Take back to revision ${change.revision}` }) : null,
           ),
-          el("div.soft.small", {}, when(change.time), ` by ${change.author}`),
+          el("div.soft.small", {}, when(change.time, Date.now()), ` by ${change.author}`),
           change.definition === null
             ? null
             : el("details", {}, el("summary", {}, "Definition"), el("pre.small", {}, JSON.stringify(change.definition, null, 2))),

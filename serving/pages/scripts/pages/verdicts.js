@@ -23,7 +23,7 @@ export function verdicts(name, trials) {
           "span.soft.small",
           {},
           ` · ${plural(trial.events ?? 0, "event")}${trial.users ? ` of ${plural(trial.users, "user")}` : ""}, `,
-          when(trial.time),
+          when(trial.time, Date.now()),
         ),
         comparisons(name, trial.compared ?? []),
       ),
