@@ -183,3 +183,25 @@ def test_a_page_says_which_days_it_counts(old_shop: httpx.Client, tab: Tab, path
     expect(tab.page.get_by_text("today and yesterday (UTC)").first).to_be_visible()
     tab.follow(f"{old_shop.base_url}/#/{path}?range=7d")
     expect(tab.page.get_by_text("last 7 days with today (UTC)").first).to_be_visible()
+
+
+@pytest.mark.parametrize("chosen", ["7d", "1y"])
+def test_an_alarm_older_than_every_range_is_found_in_the_api(old_shop: httpx.Client, tab: Tab, chosen: str) -> None:
+    tab.follow(f"{old_shop.base_url}/#/drift?range={chosen}")
+    alarms = tab.page.get_by_role("region", name="Alarms", exact=True)
+    expect(alarms.locator("p.small")).to_have_text("1 alarm of more than a year ago: GET /v1/drift lists it.")
+
+
+def test_events_of_a_user_stand_below_their_date(old_shop: httpx.Client, tab: Tab) -> None:
+    tab.follow(f"{old_shop.base_url}/#/users/ann")
+    expect(tab.page.locator(".timeline > li.gap")).to_have_text(
+        ["Feb 28, 2003", "Feb 27, 2003, 20 hours earlier", "Jan 19, 2003, 1 month earlier", "first event"]
+    )
+
+
+def test_the_number_of_a_users_events_is_what_is_stored(old_shop: httpx.Client, tab: Tab) -> None:
+    undone = {"event_id": "by-mistake", "user_id": "ann", "item_id": "tea", "time": NOW_MS - 2 * HOUR_MS}
+    old_shop.post("/v1/interactions?wait=applied", json=undone).raise_for_status()
+    old_shop.delete("/v1/interactions/by-mistake").raise_for_status()
+    tab.follow(f"{old_shop.base_url}/#/users/ann")
+    expect(tab.page.locator(".head p")).to_have_text("3 events, the newest just now")

@@ -48,6 +48,11 @@ def test_a_route_tells_its_parameters_and_links_to_its_types(tab: Tab) -> None:
     assert tab.errors == []
 
 
+def test_names_in_backticks_are_shown_as_code(tab: Tab) -> None:
+    assert "`" not in (tab.page.locator("main").text_content() or "")
+    expect(tab.page.locator(".head code")).to_have_text("ErrorReply")
+
+
 def test_it_has_no_serious_fault_and_fits_a_phone(address: str, tab: Tab, reader) -> None:  # type: ignore[no-untyped-def]
     for summary in tab.page.locator("details > summary").all()[:3]:
         summary.click()

@@ -1,5 +1,5 @@
 // The reference of the API at /docs: all routes and schemas of /openapi.json, as this server answers them.
-import { add, el, fill, joined } from "./dom.js";
+import { add, el, fill, joined, withCode } from "./dom.js";
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 const view = document.getElementById("view");
@@ -22,7 +22,7 @@ async function show() {
   fill(document.getElementById("tags"), [...groups.keys(), "schemas"].map((tag) => el("li", {}, link(`#${tag}`, tag))));
   fill(
     view,
-    el(".head", {}, el("h1", {}, `API of ${info.title} ${info.version}`), el("p", {}, info.description)),
+    el(".head", {}, el("h1", {}, `API of ${info.title} ${info.version}`), el("p", {}, withCode(info.description))),
     el(
       ".grid",
       {},
@@ -53,16 +53,16 @@ function route(method, path, operation) {
   return el(
     "details.group",
     { id: `${method}:${path}` },
-    el("summary", {}, el("code", {}, `${method.toUpperCase()} ${path}`), " ", el("span.soft", {}, operation.description)),
+    el("summary", {}, el("code", {}, `${method.toUpperCase()} ${path}`), " ", el("span.soft", {}, withCode(operation.description))),
     parameters.length > 0 && [el("h3", {}, "Parameters"), fields(parameters.map((each) => [each.name, each.schema, each]))],
-    body && [el("h3", {}, "Body"), el("p", {}, contents(body), " ", el("span.soft", {}, body.description))],
+    body && [el("h3", {}, "Body"), el("p", {}, contents(body), " ", el("span.soft", {}, withCode(body.description)))],
     el("h3", {}, "Answers"),
     table(["Status", "Body", "When"], Object.entries(operation.responses).map(answer)),
   );
 }
 
 function answer([status, response]) {
-  return [el("code", {}, status), response.content ? contents(response) : "none", response.description];
+  return [el("code", {}, status), response.content ? contents(response) : "none", withCode(response.description)];
 }
 
 // The types of a body, one for each media type.
@@ -74,7 +74,7 @@ function described(name, schema) {
   const rows = Object.entries(schema.properties ?? {}).map(([field, part]) => {
     return [field, part, { description: part.description, required: schema.required?.includes(field) }];
   });
-  const summary = el("summary", {}, el("code", {}, name), " ", el("span.soft", {}, schema.description));
+  const summary = el("summary", {}, el("code", {}, name), " ", el("span.soft", {}, withCode(schema.description)));
   return el("details.group", { id: `schema-${name}` }, summary, rows.length ? fields(rows) : el("p", {}, type(schema)));
 }
 
@@ -82,7 +82,7 @@ function fields(rows) {
   const cells = rows.map(([name, schema, { description, required, in: place }]) => [
     [el("code", {}, name), required && el("small.soft", {}, " required"), place && el("small.soft", {}, ` ${place}`)],
     type(schema),
-    description,
+    withCode(description),
   ]);
   return table(["Name", "Type", "Meaning"], cells);
 }

@@ -34,6 +34,8 @@ MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^\.PHONY: (\S+)$", MAKEFILE, re.M))
 PACKAGES = ("core", "stream", "model", "index", "storage", "serving", "tidewise", "benchmarks")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+SCRIPTS = sorted((ROOT / "serving" / "pages" / "scripts").rglob("*.js"))
+NAMED_IN_SCRIPTS = re.compile(r"[`\"]tidewise((?: (?:--)?[a-zA-Z][a-zA-Z-]*)+)")
 NAMED = re.compile(r"`(?:python -m )?tidewise((?: (?:--)?[a-zA-Z][a-zA-Z-]*)+)")
 
 
@@ -116,6 +118,12 @@ def test_every_command_that_a_message_or_a_docstring_names_exists() -> None:
         if (problem := problem_with(words.split()))
     }
     assert problems == set()
+
+
+def test_every_command_that_the_dashboard_names_exists() -> None:
+    named = {(path.name, words) for path in SCRIPTS for words in NAMED_IN_SCRIPTS.findall(path.read_text("utf-8"))}
+    assert ("health.js", " keys create NAME") in named
+    assert {(name, problem) for name, words in named if (problem := problem_with(words.split()))} == set()
 
 
 def test_the_readme_has_a_line_for_every_command_and_no_other() -> None:

@@ -4,6 +4,7 @@ import { bandsOf, lineChart, streamChart } from "../charts.js";
 import { el, fill } from "../dom.js";
 import { ago, DAY_MS, moment, number, percent, plural, span, UNITS } from "../format.js";
 import { badge, card, empty, head, stat, table, when } from "../parts.js";
+import { LONGEST_MS } from "../range.js";
 import { hitRate, openAlarms, retrainedAlarms, signalOf, SIGNALS } from "./drift_state.js";
 import { changes, segmentTable } from "./interest_changes.js";
 
@@ -39,9 +40,8 @@ export async function showDrift(visit) {
     ]);
     fill(stats, ...figures(drift));
     const shown = drift.alarms.filter((alarm) => alarm.status === "open" || alarm.detected >= since);
-    const others = drift.alarms.length - shown.length;
     fill(alarms, shown.length ? timeline({ ...drift, alarms: shown }) : empty(noAlarm(drift)));
-    fill(earlier, others ? `${plural(others, "earlier alarm")}: choose a longer time range to see ${others === 1 ? "it" : "them"}.` : null);
+    fill(earlier, earlierText(drift.alarms.filter((alarm) => !shown.includes(alarm)), until - LONGEST_MS));
     const marks = drift.alarms.map((alarm) => ({ time: alarm.onset, colour: "ink", label: alarm.text }));
     drawMix(report, marks);
     fill(changed, changes(report));
@@ -183,6 +183,16 @@ function verdictTable(drift) {
 function movedBadge(alarm, now) {
   const moved = `moved ${ago(alarm.onset, now)}`;
   return alarm.status === "open" ? badge(moved, "bad", alarm.text) : badge(`${moved}, retrained`, "warn", alarm.text);
+}
+
+// Where the alarms that the time range leaves out can be read.
+function earlierText(alarms, longest) {
+  const near = alarms.filter((alarm) => alarm.detected >= longest).length;
+  const far = alarms.length - near;
+  return [
+    near ? `${plural(near, "earlier alarm")}: choose a longer time range to see ${near === 1 ? "it" : "them"}. ` : "",
+    far ? `${plural(far, "alarm")} of more than a year ago: GET /v1/drift lists ${far === 1 ? "it" : "them"}.` : "",
+  ];
 }
 
 function noAlarm(drift) {

@@ -69,10 +69,12 @@ const steps = () =>
   el(
     "ol.steps",
     {},
-    el("li", {}, "1. ", el("a", { href: "#/scenarios" }, "Store a scenario")),
-    el("li", {}, "2. Store an experiment; the first arm is the control"),
-    el("li", {}, "3. Read its results, as often as you like"),
-    el("li", {}, "4. See all rates in ", el("a", { href: "#/outcomes" }, "Outcomes by arm")),
+    [
+      ["1. ", el("a", { href: "#/scenarios" }, "Store a scenario")],
+      ["2. Store an experiment; the first arm is the control"],
+      ["3. Read its results, as often as you like"],
+      ["4. See all rates in ", el("a", { href: "#/outcomes" }, "Outcomes by arm")],
+    ].map((step) => el("li", {}, el("p", {}, step))),
   );
 
 function cells(experiment) {

@@ -1,5 +1,5 @@
 // Whether the system is healthy, in words: what needs attention, and the page to go to; what a new installation lacks.
-import { el } from "../dom.js";
+import { el, withCode } from "../dom.js";
 import { ago, number, plural } from "../format.js";
 import { openAlarms } from "./drift_state.js";
 
@@ -49,11 +49,11 @@ export function checklist(status) {
   const steps = [
     ["Catalogue", status.listed_items > 0, "tidewise import --items items.csv", "titles and categories of your items"],
     ["Events", status.events > 0, "tidewise import --events events.csv", "or POST /v1/interactions, or Kafka"],
-    ["Model", status.model.serving !== null, "tidewise train", "trained by itself once there are enough events"],
+    ["Model", status.model.serving !== null, "tidewise train", "or wait: once there are enough events `tidewise up` trains it, unless it runs with --no-train"],
   ];
   if (steps.every(([, isDone]) => isDone)) return null;
   const hasKey = sessionStorage.getItem("key") !== null;
-  const key = ["API key", hasKey, "tidewise keys add NAME", "before other machines connect; set server.api_key"];
+  const key = ["API key", hasKey, "tidewise keys create NAME", "before other machines connect; set server.api_key"];
   return el(
     "ol.steps",
     { "aria-label": "First steps" },
@@ -64,7 +64,7 @@ export function checklist(status) {
         el("span", { class: isDone ? "good" : "warn" }, isDone ? "✓ done" : "○ missing"),
         el("strong", {}, name),
         isDone ? null : el("code", {}, command),
-        el("span.soft.small", {}, about),
+        el("span.soft.small", {}, withCode(about)),
       ),
     ),
   );

@@ -1,7 +1,7 @@
 // One user: events with the gaps between them, interests, recommendations with their reasons, and "what if".
 import { api, newId } from "../api.js";
 import { announce, el, fill } from "../dom.js";
-import { moment, number, plural, span, time } from "../format.js";
+import { date, moment, number, plural, span, time } from "../format.js";
 import { action, badge, contributions, card, categoriesOf, empty, head, itemLink, itemList, when } from "../parts.js";
 import { picker } from "./item_picker.js";
 import { chartOf, loadInterest } from "./interest.js";
@@ -48,7 +48,7 @@ export async function showUser(visit) {
     events = before && page ? [...events, ...page.events] : page ? page.events : [];
     fill(history, events.length ? timeline(events) : empty("No events."));
     fill(more, page?.next_before ? action("Earlier events", () => loadEvents(page.next_before)) : null);
-    if (!before) fill(about, page ? summary(page) : UNKNOWN);
+    fill(about, page ? summary(events, page.next_before !== null) : UNKNOWN);
     return page;
   }
 
@@ -128,9 +128,10 @@ export async function showUser(visit) {
   chartOf(interest)?.redraw();
 }
 
-function summary(page) {
-  const newest = page.events[0];
-  return [plural(page.user_seq, "event"), newest ? ", the newest " : "", newest ? when(newest.time) : ""];
+// The API does not count a user's events: `user_seq` rises with an undone event, too.
+function summary(events, hasMore) {
+  const [newest] = events;
+  return [hasMore ? "more than " : "", plural(events.length, "event"), newest ? [", the newest ", when(newest.time)] : ""];
 }
 
 function reasons(answer, nameOf) {
@@ -138,7 +139,7 @@ function reasons(answer, nameOf) {
   const version = answer.model_version;
   if (version) {
     parts.push(" Model: ", el("a", { href: "#/models", title: version }, nameOf(version)));
-    parts.push(`, after event ${number(answer.user_seq)}.`);
+    parts.push(`, with the events up to sequence number ${number(answer.user_seq)}.`);
   }
   if (answer.gap_ms !== null)
     parts.push(
@@ -153,10 +154,14 @@ function rankChange(before, now) {
   return before > now ? el("span.move-up", {}, `▲ ${before - now}`) : el("span.move-down", {}, `▼ ${now - before}`);
 }
 
-// Events as a list, with the gaps between visits.
+// Events as a list: above those of each day and visit the date, and how long before the next visit it ended.
 function timeline(events) {
   const rows = [];
-  events.forEach((event) => {
+  events.forEach((event, index) => {
+    const next = events[index - 1];
+    const isOtherVisit = next && next.gap_ms >= SESSION_GAP_MS;
+    if (!next || isOtherVisit || date(next.time) !== date(event.time))
+      rows.push(el("li.gap", {}, date(event.time), isOtherVisit ? `, ${span(next.gap_ms)} earlier` : ""));
     rows.push(
       el(
         "li",
@@ -174,9 +179,7 @@ function timeline(events) {
         ),
       ),
     );
-    if (event.gap_ms === null) rows.push(el("li.gap", {}, `first event, ${moment(event.time)}`));
-    else if (event.gap_ms >= SESSION_GAP_MS)
-      rows.push(el("li.gap", {}, `${moment(event.time)}, after a gap of ${span(event.gap_ms)}`));
+    if (event.gap_ms === null) rows.push(el("li.gap", {}, "first event"));
   });
   return el("ol.timeline", { "aria-label": "Events, newest first" }, rows);
 }

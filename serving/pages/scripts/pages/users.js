@@ -6,6 +6,7 @@ import { action, badge, card, empty, failed, head, table, userHref, userLink, wh
 import { TableOrder } from "../table_order.js";
 
 const PAGE = 25;
+const SEQUENCE = "Rises with each event of the user, and with each that is undone";
 const ORDERS = {
   activity: { text: "newest event", direction: "descending" },
   shift: { text: "shift of interest", direction: "descending" },
@@ -74,7 +75,7 @@ function userTable(users, order) {
     "Users",
     [
       [order.heading("User", "id")],
-      ["Events", "number"],
+      [{ button: el("span", { title: SEQUENCE }, "Sequence number"), text: "Sequence no." }, "number"],
       [order.heading("Newest event", "activity"), "keep"],
       [order.heading("Shift of interest", "shift"), "keep"],
     ],
