@@ -57,6 +57,11 @@ class SqlStore:
         self._readers = Readers(self._open_reader, self._drop_if_lost)
         self.is_embedded = engine.dialect.name == "sqlite"
 
+    @property
+    def others_wait(self) -> bool:
+        """Whether another process waited for the newest write transaction; always where the database orders them."""
+        return self._turns is None or self._turns.others_wait
+
     def prepare(self) -> None:
         """Migrate, and read the secret for hashes of erased users; the first time, create it."""
         try:

@@ -32,6 +32,7 @@ class WriterTurns:
         self._timeout_s = timeout_s
         self._threads = threading.Lock()
         self._file: int | None = None
+        self.others_wait = False  # whether another process stood next in line when the newest turn ended
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -51,6 +52,7 @@ class WriterTurns:
             try:
                 yield
             finally:
+                self.others_wait = _is_locked(file, NEXT)
                 _lock(file, TURN, fcntl.F_UNLCK)
         finally:
             self._threads.release()
@@ -90,6 +92,18 @@ def _taken(file: int, byte: int, deadline_s: float) -> bool:
         time.sleep(PAUSE_S)
 
 
+def _is_locked(file: int, byte: int) -> bool:
+    """Whether another process has the lock of a byte, or another open file of this one."""
+    found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, _struct_flock(fcntl.F_WRLCK, byte))
+    kind: int = struct.unpack_from("@h", found)[0]
+    return kind != fcntl.F_UNLCK
+
+
 def _lock(file: int, byte: int, kind: int) -> None:
-    """Take or give back the lock of one byte, without waiting. The fields are those of C's `struct flock`."""
-    fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("@hhqqi4x", kind, os.SEEK_SET, byte, 1, 0))
+    """Take or give back the lock of one byte, without waiting."""
+    fcntl.fcntl(file, fcntl.F_OFD_SETLK, _struct_flock(kind, byte))
+
+
+def _struct_flock(kind: int, byte: int) -> bytes:
+    """C's `struct flock` of one byte of a file."""
+    return struct.pack("@hhqqi4x", kind, os.SEEK_SET, byte, 1, 0)

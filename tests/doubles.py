@@ -81,6 +81,7 @@ class MemoryStore:
     """`core.ports.store.Store` in memory: one writer at a time, readers on immutable snapshots."""
 
     is_embedded = True
+    others_wait = False
 
     def __init__(self) -> None:
         self._data = Data()

@@ -34,6 +34,11 @@ class AuditedStore:
         """As the store."""
         return self.store.is_embedded
 
+    @property
+    def others_wait(self) -> bool:
+        """As of the store."""
+        return self.store.others_wait
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction with the entry."""

@@ -8,6 +8,7 @@ file whose first rows were imported under another name counts as that file. Inde
 from __future__ import annotations
 
 import gc
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 
 from core.errors import InvalidInput
 from core.events.interactions import Interaction
-from core.imports.event_names import EventNames, fingerprint
+from core.imports.event_names import EventNames, fingerprints
 from core.imports.event_rows import RowMapper, RowRules
 from core.imports.rows import BadLine, DamagedFile, RowReader, plain_name
 from core.ingestion.ingest import Ingestor
@@ -24,11 +25,13 @@ from core.ports.store import Store
 from core.records.statuses import EventStatus
 from core.records.stored import DeadLetter
 
-BATCH_ROWS = 50_000  # per transaction: blocks other writers for about a second; a sixth faster than 20,000
+BATCH_ROWS = 50_000  # read at once, and in one transaction where others write: blocks them for one to four seconds
+MAX_ROWS = 400_000  # in one transaction: the more, the fewer times the window of a user is read and written
+GROWS_BELOW_S, SHRINKS_ABOVE_S = 5.0, 10.0  # a transaction; other processes wait for 10 s and give up
 MAX_BAD_SHOWN = 20
 MAX_BAD_ROWS = 1_000  # where most rows are bad: the columns or the unit are wrong, not the rows
 FINGERPRINT_ROWS = 1_000
-IMPORTED = "imported."  # metadata: fingerprint of the first rows -> name of the file
+IMPORTED = "imported."  # metadata: fingerprint of the first rows (of fewer: their number, ".", it) -> name of the file
 WRITER = "import"
 
 Progress = Callable[[int, int | None], None]  # bytes read, total bytes if known
@@ -106,10 +109,12 @@ def import_history(
 ) -> ImportReport:
     """Apply the rows of a file (with time < `before_ms`) in their order; bad lines become dead letters.
 
-    `store`: remembers what the file begins with, to recognise it under another name. Raises `InvalidInput` if the file
-    cannot be used at all (nothing was applied) and `BrokenImport` if it is truncated or damaged, or most rows are bad.
+    `store`: remembers what the file begins with, to recognise it under another name; transactions grow while no other
+    process waits for it. Raises `InvalidInput` if the file cannot be used at all (nothing was applied) and
+    `BrokenImport` if it is truncated or damaged, or most rows are bad.
     """
     report, names = ImportReport(), None
+    waiting = _WaitingRows(ingestor, plain_name(reader.name), store, report, now_ms=now_ms, num_rows=batch_rows)
     try:
         for num_lines, events, bad in _chunks(reader, rules, batch_rows):
             report.num_rows += num_lines
@@ -121,11 +126,13 @@ def import_history(
             if before_ms is not None:
                 num_all, events = len(events), [event for event in events if event.time_ms < before_ms]
                 report.num_later += num_all - len(events)
-            _apply(ingestor, plain_name(reader.name), events, bad, now_ms, report)
+            waiting.add(events, bad)
             if progress is not None:
                 progress(reader.bytes_read, reader.size)
     except DamagedFile as error:
+        waiting.apply()
         raise BrokenImport(str(error), report) from None
+    waiting.apply()
     return report
 
 
@@ -173,29 +180,64 @@ def _names_of(
     name = plain_name(reader.name)
     if store is None or not events:
         return EventNames(name)
-    key = IMPORTED + fingerprint(events[:FINGERPRINT_ROWS])
     with store.read() as read:
-        known = read.metadata.all().get(key)
+        names = {key: value for key, value in read.metadata.all().items() if key.startswith(IMPORTED)}
+    num = min(len(events), FINGERPRINT_ROWS)
+    sizes = {num, *(int(size) for key in names if (size := key.removeprefix(IMPORTED).rpartition(".")[0]))}
+    hashes = fingerprints(events, sizes)
+    # Before 0.2 the number of rows of a short file was not kept.
+    keys = [f"{IMPORTED}{hashes[num]}", *(f"{IMPORTED}{size}.{hashes[size]}" for size in sorted(hashes, reverse=True))]
+    known = next((names[key] for key in keys if key in names), None)
     if known is None:
         with store.transaction() as tx:
-            tx.metadata.save({key: name})
+            tx.metadata.save({keys[0] if num == FINGERPRINT_ROWS else f"{IMPORTED}{num}.{hashes[num]}": name})
             tx.commit()
     elif known != name:
         report.known_as = known
     return EventNames(known or name)
 
 
-def _apply(
-    ingestor: Ingestor,
-    name: str,
-    events: Sequence[Interaction],
-    bad: Sequence[BadLine],
-    now_ms: int,
-    report: ImportReport,
-) -> None:
-    dead_letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
-    result = ingestor.ingest(events, RequestSource(WRITER, live=False), dead_letters=dead_letters)
-    report.num_accepted += result.statuses.count(EventStatus.ACCEPTED)
-    report.num_duplicates += result.statuses.count(EventStatus.DUPLICATE)
-    report.num_erased += result.statuses.count(EventStatus.ERASED)
-    report.note_bad(bad)
+class _WaitingRows:
+    """Rows that have been read and not yet applied, until there are enough for a transaction."""
+
+    def __init__(
+        self, ingestor: Ingestor, name: str, store: Store | None, report: ImportReport, *, now_ms: int, num_rows: int
+    ) -> None:
+        """`num_rows`: of the first transaction, and of all where another process writes."""
+        self._ingestor, self._name, self._store, self._report, self._now_ms = ingestor, name, store, report, now_ms
+        self._fewest = self._num_rows = num_rows
+        self._grows = store is not None
+        self._events: list[Interaction] = []
+        self._bad: list[BadLine] = []
+
+    def add(self, events: Sequence[Interaction], bad: Sequence[BadLine]) -> None:
+        """Add rows, and apply them where there are enough."""
+        self._events += events
+        self._bad += bad
+        if len(self._events) + len(self._bad) >= self._num_rows:
+            self.apply()
+
+    def apply(self) -> None:
+        """Apply all rows that wait in one transaction."""
+        if not self._events and not self._bad:
+            return
+        events, bad, self._events, self._bad = self._events, self._bad, [], []
+        begin_s = time.monotonic()
+        dead_letters = [DeadLetter(self._name, 0, line.line, line.reason, line.raw, self._now_ms) for line in bad]
+        result = self._ingestor.ingest(events, RequestSource(WRITER, live=False), dead_letters=dead_letters)
+        self._resize(time.monotonic() - begin_s)
+        report = self._report
+        report.num_accepted += result.statuses.count(EventStatus.ACCEPTED)
+        report.num_duplicates += result.statuses.count(EventStatus.DUPLICATE)
+        report.num_erased += result.statuses.count(EventStatus.ERASED)
+        report.note_bad(bad)
+
+    def _resize(self, seconds: float) -> None:
+        """Choose the rows of the next transaction: few from when another process has waited for one."""
+        self._grows = self._grows and self._store is not None and not self._store.others_wait
+        if not self._grows:
+            self._num_rows = self._fewest
+        elif seconds < GROWS_BELOW_S:
+            self._num_rows = min(2 * self._num_rows, max(MAX_ROWS, self._fewest))
+        elif seconds > SHRINKS_ABOVE_S:
+            self._num_rows = max(self._num_rows // 2, self._fewest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from core.events.interactions import Interaction
 from core.imports.row_ordinals import RowOrdinals
@@ -24,9 +24,15 @@ class EventNames:
             event.event_id = f"f:{digest.hex()}:{ordinal}"
 
 
-def fingerprint(events: Sequence[Interaction]) -> str:
-    """A hash of the content of events in their order."""
-    return hashlib.blake2b(b"".join(_digests(hashlib.blake2b(digest_size=16), events)), digest_size=16).hexdigest()
+def fingerprints(events: Sequence[Interaction], sizes: Collection[int]) -> dict[int, str]:
+    """Hashes of the content of the first `size` events in their order, by size; of sizes that there are events for."""
+    so_far, hashes = hashlib.blake2b(digest_size=16), dict[int, str]()
+    digests = _digests(hashlib.blake2b(digest_size=16), events[: max(sizes, default=0)])
+    for size, digest in enumerate(digests, start=1):
+        so_far.update(digest)
+        if size in sizes:
+            hashes[size] = so_far.hexdigest()
+    return hashes
 
 
 def _digests(start: hashlib.blake2b, events: Sequence[Interaction]) -> list[bytes]:

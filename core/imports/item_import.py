@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,7 +24,9 @@ BATCH_ITEMS = 2_000  # per transaction, each one revision of the catalogue
 
 @dataclass(frozen=True, slots=True)
 class ItemColumns:
-    """The column names of an item file. `text`: joined by line breaks. `attributes`: named as their columns.
+    """The column names of an item file. `text`: joined by line breaks.
+
+    `attributes`: named as their columns; a column of objects, or of JSON objects, holds several by their names.
 
     `stated`: the columns of `STATED_FIELDS`, which an item keeps where its row says nothing: whether it is hidden (true
     or false, 1 or 0), and its availability.
@@ -134,7 +137,7 @@ def _chunks(
     reader: RowReader, columns: ItemColumns, size: int, report: ImportReport
 ) -> Iterator[tuple[int, list[_ItemRow], list[BadLine]]]:
     """The file in chunks: the number of lines, their items and the bad lines; cut texts are counted in the report."""
-    for chunk in reader.chunks((columns.item_id,), optional=columns.names, size=size, multiline=True):
+    for chunk in reader.chunks((columns.item_id,), optional=columns.names, size=size):
         num_lines = chunk.num_lines
         yield num_lines, _items(chunk, columns, report), chunk.bad
 
@@ -159,8 +162,13 @@ def _fields(item_id: object, by_column: Mapping[str, Any], columns: ItemColumns)
     fields: dict[str, object] = {
         "item_id": id_text(item_id),
         "text": "\n".join(str(by_column[name]) for name in columns.text if by_column[name] not in (None, "")),
-        "attributes": {name: by_column[name] for name in columns.attributes if by_column[name] not in (None, "")},
     }
+    attributes: dict[str, object] = {}
+    for name in columns.attributes:
+        if by_column[name] not in (None, ""):
+            entries = _entries(by_column[name])
+            attributes |= {name: by_column[name]} if entries is None else entries
+    fields["attributes"] = attributes
     if columns.title is not None:
         fields["title"] = _title(by_column[columns.title])
     if columns.categories is not None:
@@ -169,6 +177,16 @@ def _fields(item_id: object, by_column: Mapping[str, Any], columns: ItemColumns)
         if by_column[column] not in (None, ""):
             fields[name] = _flag(by_column[column]) if name == "hidden" else _whole(by_column[column])
     return fields
+
+
+def _entries(value: object) -> Mapping[str, object] | None:
+    """The entries of an object of several attributes, also as JSON; None where the value is one attribute's."""
+    if isinstance(value, str) and value.startswith("{") and value.endswith("}"):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    return value if isinstance(value, Mapping) else None
 
 
 def _flag(value: object) -> object:

@@ -90,13 +90,11 @@ class RowReader(Protocol):
         """What was detected: format, separator, encoding, compression."""
         ...
 
-    def chunks(
-        self, names: Sequence[str], *, optional: Sequence[str] = (), size: int, multiline: bool = False
-    ) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, optional: Sequence[str] = (), size: int) -> Iterator[Chunk]:
         """All rows in chunks of `size`, with the values of `names`, then of `optional` (None if an object has none).
 
-        A name may be a path into nested values (`user.id`). `multiline`: a quoted value may contain line breaks; if
-        not, a stray quote affects only its own line. Raises `InvalidInput` if the file has no such column, and
+        A name may be a path into nested values (`user.id`). A quoted value may contain line breaks; a quote that is not
+        closed affects only its own line. Raises `InvalidInput` if the file has no such column, and
         `DamagedFile` after the last readable row.
         """
         ...

@@ -114,7 +114,7 @@ def _chunks(
     reader: RowReader, columns: UserColumns, names: Sequence[str], size: int
 ) -> Iterator[tuple[int, list[UserAttributes], list[BadLine]]]:
     """The file in chunks: the number of lines, their users and the bad lines."""
-    for chunk in reader.chunks((columns.user_id,), optional=names, size=size, multiline=True):
+    for chunk in reader.chunks((columns.user_id,), optional=names, size=size):
         num_lines, users = chunk.num_lines, _users(chunk, names)
         num_distinct = len({user.user_id for user in users})
         if num_distinct * MAX_ROWS_OF_USER < len(users):

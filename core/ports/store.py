@@ -105,6 +105,11 @@ class Store(Protocol):
         """Whether this process reads a file itself, so that a small query takes microseconds and waits for nobody."""
         ...
 
+    @property
+    def others_wait(self) -> bool:
+        """Whether another process waited for this one's newest write transaction to end, or may have waited."""
+        ...
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A write transaction; rolled back unless committed. Raises `StoreUnavailable`."""
         ...

@@ -59,20 +59,20 @@ class Lines:
         self.number += len(texts)
         return texts
 
-    def of_row(self, first: str, max_lines: int) -> Iterator[str]:
+    def of_row(self, first: str) -> Iterator[str]:
         """The lines of a row that begins with `first`, read as they are needed, and one beyond a limit."""
         yield first
         num_chars = len(first)
-        for text in islice(self, max_lines):
+        for text in islice(self, MAX_ROW_LINES):
             yield text
             num_chars += len(text)
             if num_chars > MAX_LINE_CHARS:
                 return
 
-    def is_row(self, max_lines: int) -> bool:
+    def is_row(self) -> bool:
         """Whether the lines of the current row are within the limits."""
         num_lines = len(self.recent)
-        return num_lines == 1 or (num_lines <= max_lines and sum(map(len, self.recent)) <= MAX_LINE_CHARS)
+        return num_lines == 1 or (num_lines <= MAX_ROW_LINES and sum(map(len, self.recent)) <= MAX_LINE_CHARS)
 
     def reject(self, reason: str) -> BadLine:
         """Reject the first line of the row; its other lines are pushed back."""

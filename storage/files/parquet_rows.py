@@ -53,9 +53,7 @@ class ParquetRows:
         """The share of the rows read so far, as bytes."""
         return self.size * self._num_read // max(self._num_rows, 1)
 
-    def chunks(
-        self, names: Sequence[str], *, optional: Sequence[str] = (), size: int, multiline: bool = False
-    ) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, optional: Sequence[str] = (), size: int) -> Iterator[Chunk]:
         """As `RowReader.chunks`."""
         selected = ", ".join(map(self._expression, (*names, *optional)))
         query = f"SELECT {selected} FROM read_parquet(?)"  # noqa: S608  names are quoted

@@ -21,11 +21,12 @@ from core.errors import InvalidInput
 from core.events.foreign_fields import value_at
 from core.events.interactions import shorten
 from core.imports.rows import Chunk, DamagedFile, missing_column
-from storage.files.lines import MAX_ROW_LINES, MAX_TAKEN_CHARS, Lines, damaged
+from storage.files.lines import MAX_TAKEN_CHARS, Lines, damaged
 from storage.files.unpacking import DAMAGES, position, unpacked
 
 DELIMITERS = (",", "\t", ";", "|", "::")
 NOT_UTF8 = "is no UTF-8; name the encoding of the file (--encoding latin-1, or cp1252)"
+OPEN_QUOTE = "a quote is opened and not closed; close or remove it"
 PIECE_LINES = 1_000  # that are split together; where one of them is no plain row, they are read one by one
 MAX_LINES_TRIED = 1000  # to find the first JSON object
 MAX_CHUNK_CHARS = 1 << 24  # a chunk of long rows has fewer
@@ -80,15 +81,13 @@ class TextRows:
         """Close the file."""
         self._unpacked.close()
 
-    def chunks(
-        self, names: Sequence[str], *, optional: Sequence[str] = (), size: int, multiline: bool = False
-    ) -> Iterator[Chunk]:
+    def chunks(self, names: Sequence[str], *, optional: Sequence[str] = (), size: int) -> Iterator[Chunk]:
         """As `RowReader.chunks`."""
         read = self._object_reader(names, optional) if self._format.is_json else self._table_reader(names, optional)
         while True:
             chunk = Chunk()
             try:
-                read(chunk, size, multiline)
+                read(chunk, size)
             except DamagedFile:
                 yield chunk
                 raise
@@ -96,12 +95,12 @@ class TextRows:
                 return
             yield chunk
 
-    def _table_reader(self, names: Sequence[str], optional: Sequence[str]) -> Callable[[Chunk, int, bool], None]:
+    def _table_reader(self, names: Sequence[str], optional: Sequence[str]) -> Callable[[Chunk, int], None]:
         indices = [self._index(name) for name in (*names, *optional)]
         lines, width = self._lines, len(self.columns)
         pick = itemgetter(*indices) if len(indices) > 1 else lambda row: (row[indices[0]],)
 
-        def read(chunk: Chunk, size: int, multiline: bool) -> None:
+        def read(chunk: Chunk, size: int) -> None:
             num_chars = 0
             while (num := min(PIECE_LINES, size - chunk.num_lines)) > 0 and num_chars < MAX_CHUNK_CHARS:
                 texts = lines.take(num)
@@ -114,21 +113,21 @@ class TextRows:
                     continue
                 lines.put_back(texts)
                 wanted = chunk.num_lines + num
-                num_chars += read_lines(chunk, wanted, multiline)
+                num_chars += read_lines(chunk, wanted)
                 if chunk.num_lines < wanted:
                     return
 
-        def read_lines(chunk: Chunk, size: int, multiline: bool) -> int:
+        def read_lines(chunk: Chunk, size: int) -> int:
             """The number of characters read."""
-            max_lines, num_chars = MAX_ROW_LINES if multiline else 1, 0
+            num_chars = 0
             for text in lines:
                 try:
-                    row = self._values(text, max_lines)
+                    row = self._values(text)
                 except csv.Error as error:
                     chunk.bad.append(lines.reject(str(error)))
                 else:
                     num_lines = len(lines.recent)
-                    if len(row) == width and lines.is_row(max_lines):
+                    if len(row) == width and lines.is_row():
                         chunk.lines.append(lines.number + 1 - num_lines)
                         text = text if num_lines == 1 else "".join(lines.recent)
                         chunk.texts.append(text)
@@ -143,13 +142,13 @@ class TextRows:
 
         return read
 
-    def _object_reader(self, names: Sequence[str], optional: Sequence[str]) -> Callable[[Chunk, int, bool], None]:
+    def _object_reader(self, names: Sequence[str], optional: Sequence[str]) -> Callable[[Chunk, int], None]:
         for name in names:
             if name.split(".")[0] not in self.columns and name not in self.columns:
                 raise missing_column(self.name, name, self.columns)
         all_names = [*names, *optional]
 
-        def read(chunk: Chunk, size: int, multiline: bool) -> None:
+        def read(chunk: Chunk, size: int) -> None:
             num_chars = 0
             for text in self._lines:
                 if not text.isspace():
@@ -186,20 +185,30 @@ class TextRows:
         rows = [text.rstrip("\r\n").split(self._delimiter) for text in texts]
         return rows if {width}.issuperset(map(len, rows)) else []
 
-    def _values(self, text: str, max_lines: int = MAX_ROW_LINES) -> list[str]:
+    def _values(self, text: str) -> list[str]:
         """The values of a line, and of the following ones if a quote continues. Lines without quotes are split."""
         if not self._is_decoded(text):
             raise csv.Error(NOT_UTF8)
         if self._quoted and '"' in text:
-            return self._quoted_values(text, max_lines)
+            return self._quoted_values(text)
         return text.rstrip("\r\n").split(self._delimiter)
 
-    def _quoted_values(self, text: str, max_lines: int) -> list[str]:
+    def _quoted_values(self, text: str) -> list[str]:
         try:
-            return next(csv.reader(self._lines.of_row(text, max_lines), delimiter=self._delimiter))
+            values = next(csv.reader(self._lines.of_row(text), delimiter=self._delimiter))
         except csv.Error as error:
             msg = f"{error}; check its quotes"
             raise csv.Error(msg) from None
+        if len(self._lines.recent) > 1:
+            self._check_closed()
+        return values
+
+    def _check_closed(self) -> None:
+        """The csv module takes the end of a file for the end of a quote, too."""
+        try:
+            next(csv.reader(self._lines.recent, delimiter=self._delimiter, strict=True))
+        except csv.Error:
+            raise csv.Error(OPEN_QUOTE) from None
 
     def _object(self, text: str) -> dict[str, Any]:
         if not self._is_decoded(text):
@@ -271,5 +280,5 @@ def _refuse_constant(name: str) -> Never:
 
 def _shape_problem(num_values: int, width: int, num_lines: int) -> str:
     if num_lines > 1:
-        return "a quote is opened and not closed; close or remove it"
+        return OPEN_QUOTE
     return f"has {num_values} values where the header names {width} columns"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -113,6 +113,18 @@ def test_a_suspended_process_that_is_next_in_line_is_passed(path: Path, monkeypa
     monkeypatch.setattr("storage.turns.LINE_S", 0.05)
     with running(IN_LINE, path), turns_at(path, timeout_s=5).turn():
         pass
+
+
+def test_a_turn_tells_whether_another_process_waited_for_its_end(path: Path) -> None:
+    turns = turns_at(path)
+    with ExitStack() as turn:
+        turn.enter_context(turns.turn())
+        with running(IN_LINE, path):
+            turn.close()
+            assert turns.others_wait
+    with turns.turn():
+        pass
+    assert not turns.others_wait
 
 
 def test_the_turn_of_a_killed_process_is_free(path: Path, holder: subprocess.Popen[str]) -> None:

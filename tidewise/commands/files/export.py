@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,8 @@ from core.export import (
     export_users,
 )
 from tidewise.bootstrap import open_existing
-from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
+from tidewise.commands.files.presets import OWN
+from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
 
 FORMATS_HELP = "Parquet (.parquet) or JSON lines (.jsonl, .jsonl.gz)"
 
@@ -68,3 +70,6 @@ def export(
         return
     for kind, num_records in counts.items():
         screen.print(f"{kind}: {num_records:,} written to {named[kind]}", markup=False, highlight=False)
+    importable = " ".join(f"--{kind} {shlex.quote(str(path))}" for kind, path in named.items() if kind != "outcomes")
+    if importable:
+        notes.print(f"To load them: tidewise import --preset {OWN} {importable}", markup=False, soft_wrap=True)

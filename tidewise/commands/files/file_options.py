@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,8 @@ from core.catalogue.attributes import PLAIN_NUMBER
 from core.imports.event_rows import HistoryColumns, RowRules, check_time_unit
 from core.imports.item_import import ItemColumns
 from core.imports.rows import FileFormat
-from tidewise.commands.files.presets import PRESETS, fitting_preset, preset_format, preset_of
+from tidewise.commands.files.presets import OWN, PRESETS, fitting_preset, preset_format, preset_of
+from tidewise.commands.options import notes
 from tidewise.files import (
     ITEM_FIELDS,
     check_columns,
@@ -36,6 +37,7 @@ ItemColumnNames = Annotated[
 COLUMNS_FORM = "USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]"
 ITEM_COLUMNS_FORM = "item_id=COLUMN,title=COLUMN"
 COLUMNS = "user_id,item_id,time"
+UNREAD_FIELDS = ("type", "value", "event_id")  # of events, unless named
 ITEM_COLUMNS = "item_id=item_id,title=title"
 FORMATS_HELP = "CSV, TSV or other delimited text, JSON lines, a JSON array or Parquet; also gzip or zstd"
 
@@ -105,6 +107,7 @@ class EventFileOptions:
             remedy = f"use --preset {preset}" if preset else "name them: --columns USER,ITEM,TIME"
             if any(PLAIN_NUMBER.fullmatch(name) for name in reader.columns):
                 remedy = "if these are values, the file has no header: --no-header --columns 1,2,3"
+            _note_unread(path, reader.columns, UNREAD_FIELDS, read=COLUMNS, option="--columns")
         check_columns(path, self.format_of(path), event_columns(COLUMNS).required, remedy=remedy)
 
     @property
@@ -121,6 +124,16 @@ class EventFileOptions:
         rules = row_rules(settings, columns, time_unit=unit, zone=time_zone(self.time_zone), type_names=self.type_names)
         default_type = preset_of(self.preset).default_type if self.preset else None
         return rules if default_type is None else replace(rules, default_type=default_type)
+
+
+def _note_unread(path: Path, existing: Sequence[str], fields: Sequence[str], *, read: str, option: str) -> None:
+    """Say which columns have the name of a field and are not read, as only some are by default."""
+    unread = [name for name in fields if name in existing and name not in read.replace("=", ",").split(",")]
+    if unread:
+        msg = (
+            f"{path}: not read: {', '.join(unread)}; name them ({option}), or --preset {OWN} for an export of Tidewise"
+        )
+        notes.print(msg, markup=False, highlight=False, soft_wrap=True)
 
 
 def check_item_columns(path: Path, file_format: FileFormat, columns: ItemColumns) -> None:
@@ -147,6 +160,10 @@ class FileOptions(EventFileOptions):
             columns = item_columns(self.item_columns or ITEM_COLUMNS, attributes=attributes, separator=self.separator)
             if self.items is not None:
                 check_item_columns(self.items, self.format_of(self.items), columns)
+                if self.item_columns is None:
+                    with opened(self.items, self.format_of(self.items)) as reader:
+                        fields = [name for name in (*ITEM_FIELDS, "attributes") if name not in columns.attributes]
+                        _note_unread(self.items, reader.columns, fields, read=ITEM_COLUMNS, option="--item-columns")
             return columns
         columns = preset_of(self.preset).item_columns_of(self.items, self.format_of(self.items))
-        return replace(columns, attributes=names_in(attributes, ","))
+        return replace(columns, attributes=names_in(attributes, ",") or columns.attributes)

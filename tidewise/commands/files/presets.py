@@ -12,7 +12,7 @@ from pathlib import Path
 
 from core.errors import InvalidInput
 from core.imports.event_rows import HistoryColumns
-from core.imports.item_import import ItemColumns
+from core.imports.item_import import STATED_FIELDS, ItemColumns
 from core.imports.rows import FileFormat, plain_name
 from tidewise.files import opened
 
@@ -47,12 +47,27 @@ class Preset:
                     title=columns.title if columns.title in existing else None,
                     text=tuple(name for name in columns.text if name in existing),
                     categories=columns.categories if columns.categories in existing else None,
+                    stated={name: column for name, column in columns.stated.items() if column in existing},
+                    attributes=tuple(name for name in columns.attributes if name in existing),
                     separator=columns.separator,
                 )
         raise _unexpected(path, [columns.item_id for columns in self.items], existing)
 
 
+OWN = "tidewise"  # what `tidewise export` writes
 PRESETS = {
+    OWN: Preset(
+        [HistoryColumns(type="type", value="value", event_id="event_id")],
+        [
+            ItemColumns(
+                title="title",
+                text=("text",),
+                categories="categories",
+                stated={name: name for name in STATED_FIELDS},
+                attributes=("attributes",),
+            )
+        ],
+    ),
     "movielens": Preset(
         [
             HistoryColumns("userId", "movieId", "timestamp", value="rating"),

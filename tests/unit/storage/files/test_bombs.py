@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 MAX_FILE_BYTES = 100_000
 
 
-def read(path: Path, *names: str, size: int = 1000, multiline: bool = False) -> tuple[list[Chunk], str]:
+def read(path: Path, *names: str, size: int = 1000) -> tuple[list[Chunk], str]:
     """All chunks of a small file, and the error that ends them."""
     assert path.stat().st_size < MAX_FILE_BYTES
     chunks: list[Chunk] = []
     try:
         with open_rows(path) as reader:
-            chunks.extend(reader.chunks(names, size=size, multiline=multiline))
+            chunks.extend(reader.chunks(names, size=size))
     except DamagedFile as error:
         return chunks, str(error)
     return chunks, ""
@@ -163,13 +163,10 @@ def test_lines_that_cannot_be_decoded_come_in_chunks_too(tmp_path: Path) -> None
     assert [len(chunk.bad) for chunk in chunks] == [1_000] * 5
 
 
-@pytest.mark.parametrize("multiline", [True, False])
-def test_quotes_that_are_never_closed_cost_a_few_lines_each(
-    multiline: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(text_rows, "MAX_ROW_LINES", 10)
+def test_quotes_that_are_never_closed_cost_a_few_lines_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lines, "MAX_ROW_LINES", 10)
     path = packed(tmp_path / "f.csv.gz", b"user,item\nann,x\n" + b'a"b,"c\n' * 3_000)
-    chunks, _ = read(path, "user", "item", multiline=multiline, size=10_000)
+    chunks, _ = read(path, "user", "item", size=10_000)
     reasons = {bad.reason for chunk in chunks for bad in chunk.bad}
     assert reasons == {"a quote is opened and not closed; close or remove it"}
     rows = [list(row) for chunk in chunks for row in chunk.rows]

@@ -70,5 +70,7 @@ def test_other_columns_than_those_of_the_preset_are_an_error(tmp_path: Path) -> 
 
 
 def test_an_unknown_preset_is_an_error_that_lists_the_known() -> None:
-    with pytest.raises(InvalidInput, match="--preset: wanted one of movielens, personalize, gorse, retailrocket"):
+    with pytest.raises(
+        InvalidInput, match="--preset: wanted one of tidewise, movielens, personalize, gorse, retailrocket"
+    ):
         preset_of("netflix")
