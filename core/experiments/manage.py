@@ -31,8 +31,9 @@ def save_experiment(
 ) -> DefinitionRevision:
     """Insert or replace an experiment; raises `InvalidInput`. `scenarios`: the names of those that exist.
 
-    Without a `start` it starts now, or keeps its start while what splits users and decides stays the same: results of
-    different splits are never added. Only one experiment at a time may run on a scenario.
+    Without a `start` it starts now, or keeps its start while it runs and what splits users and decides stays the same:
+    results of different splits are never added, nor those of a time in which it was stopped. Only one experiment at a
+    time may run on a scenario.
     """
     now_ms = clock.now_ms()
     experiment = parse_experiment(definition, name=check_name(name), now_ms=now_ms)
@@ -55,10 +56,20 @@ def add_experiment(
     before = newest_revision(tx.experiments, name)
     newest = None if before is None else before.definition
     if "start" not in definition:
-        same = newest is not None and all(newest.get(field) == definition.get(field) for field in SPLIT)
-        definition = {**definition, "start": newest["start"] if newest is not None and same else now_ms}
+        kept = newest is not None and _continues(newest, definition, now_ms=now_ms)
+        definition = {**definition, "start": newest["start"] if newest is not None and kept else now_ms}
+    if before is not None and definition == newest:
+        return before
     _check_alone(tx, parse_experiment(definition, name=name))
     return tx.experiments.add(name, definition, author=author, now_ms=now_ms)
+
+
+def _continues(newest: Mapping[str, Any], definition: Mapping[str, Any], *, now_ms: int) -> bool:
+    """Whether results go on under a definition: it splits and decides alike, and does not reopen what has ended."""
+    if any(newest.get(field) != definition.get(field) for field in SPLIT):
+        return False
+    has_ended = parse_experiment(newest, name="").state_at(now_ms) == ExperimentState.ENDED
+    return not has_ended or newest.get("end") == definition.get("end")
 
 
 def stop_experiment(store: Store, name: str, *, author: str, clock: Clock = _WALL) -> DefinitionRevision:

@@ -268,8 +268,11 @@ class LearningCycle:
             serving = with_status(models, ModelStatus.CHAMPION)
             record = named(models, challenger.version)
             same_champion = (serving.version if serving else None) == trial["champion_version"]
-            if record.status != ModelStatus.CHALLENGER or not same_champion:
-                msg = f"challenger {challenger.version} was judged against a former champion; it is judged again"
+            if record.status != ModelStatus.CHALLENGER:
+                msg = f"model {record.version} is {record.status} since another training; start this one again"
+                raise NotReady(msg)
+            if not same_champion:
+                msg = f"challenger {record.version} was judged against a former champion; it is judged again"
                 raise NotReady(msg)
             trials = [*record.lineage.get("trials", ()), trial]
             if verdict.outcome == "refuse" and force is None:

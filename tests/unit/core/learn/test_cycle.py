@@ -24,6 +24,7 @@ from core.lease import Lease, NoLease
 from core.manage import save_items
 from core.ports.encoder import EncodedItems
 from core.records.drift import Alarm
+from core.records.statuses import ModelStatus
 from core.records.stored import EventColumns, ModelRecord
 
 NUM_ITEMS, NUM_USERS, NUM_DAYS = 12, 40, 12
@@ -262,6 +263,25 @@ def test_a_verdict_against_a_former_champion_is_discarded() -> None:
         shop.cycle.run(JOB_DUE)
     assert shop.statuses()["m1"] == "challenger"
     assert shop.statuses()["other"] == "champion"
+
+
+def test_a_challenger_that_another_training_superseded_is_named_so() -> None:
+    shop = LearningShop(1, 1)
+    outcome(shop)
+    shop.add_days(8)
+    load = shop.trainer.load
+
+    def meanwhile(record: ModelRecord) -> Forward:
+        with shop.store.transaction() as tx:
+            newest = {model.version: model for model in tx.models.lock()}.get("m1")
+            if newest is not None:
+                tx.models.save(replace(newest, status=ModelStatus.SUPERSEDED))
+                tx.commit()
+        return load(record)
+
+    shop.trainer.load = meanwhile  # type: ignore[method-assign]
+    with pytest.raises(NotReady, match="model m1 is superseded since another training; start this one again"):
+        shop.cycle.run(JOB_DUE)
 
 
 def test_files_of_expired_versions_are_deleted_and_records_stay() -> None:

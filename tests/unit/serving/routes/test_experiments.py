@@ -96,6 +96,20 @@ def test_answers_of_the_last_moment_stay_in_the_results(api: Api, shop: Shop) ->
     assert sum(arm["answers"] for arm in results) == len(arms)
 
 
+def test_an_unchanged_experiment_is_no_revision(api: Api) -> None:
+    assert api.put("/v1/experiments/test", json=DEFINITION).json()["revision"] == 1
+
+
+def test_an_experiment_that_was_stopped_starts_anew(api: Api, shop: Shop) -> None:
+    first = api.get("/v1/experiments/test").json()["definition"]["start"]
+    shop.clock.advance(by_ms=60_000)
+    stopped = api.post("/v1/experiments/test/stop").json()["definition"]
+    named = api.put("/v1/experiments/test", json={**DEFINITION, "end": stopped["end"], "description": "done"}).json()
+    assert named["definition"]["start"] == first, "a change of its description does not reopen it"
+    again = api.put("/v1/experiments/test", json=DEFINITION).json()
+    assert again["definition"]["start"] == first + 60_000
+
+
 def test_arms_answer_with_their_models(api: Api, shop: Shop) -> None:
     with shop.store.transaction() as tx:
         tx.models.save(ModelRecord("axes-2", "axes-2", "challenger", NOW_MS))
