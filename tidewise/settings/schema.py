@@ -232,6 +232,15 @@ class Settings(BaseSettings):
             raise ValueError(msg)
         return self
 
+    @model_validator(mode="after")
+    def _outcome_types_exist(self) -> Self:
+        unknown = [name for name in self.outcomes.types if name not in self.events.types]
+        if unknown:
+            known, name = ", ".join(self.events.types), unknown[0]
+            msg = f"outcomes.types: wanted event types ({known}), got {name!r}; correct it, or add events.types.{name}"
+            raise ValueError(msg)
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 Count = Annotated[int, Field(ge=1)]
@@ -18,6 +18,15 @@ class Section(BaseModel):
     """A section: frozen, unknown names forbidden; the docstring below a field describes it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_boolean_as_number(cls, value: object, info: ValidationInfo) -> object:
+        """TOML has booleans, which Python takes for 0 and 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
+            msg = f"wanted a number, got {str(value).lower()}"
+            raise ValueError(msg)
+        return value
 
 
 def split_names(text: str) -> tuple[str, ...]:

@@ -171,9 +171,18 @@ def test_each_error_has_its_own_line() -> None:
 
 
 @pytest.mark.parametrize(
-    ("toml", "message"), [("server = 1", "wanted a table of named values"), ("[x", "readable TOML")]
+    ("toml", "message"),
+    [
+        ("server = 1", "wanted a table of named values"),
+        ("[x", "readable TOML"),
+        ("[server]\nport = true", r"server\.port .*: wanted a number, got true"),
+        (
+            "[outcomes.types.wihs]\ncounts_as = 'click'",
+            "wanted event types .*, got 'wihs'; correct it, or add events.types.w",
+        ),
+    ],
 )
-def test_a_malformed_file_is_an_error(toml: str, message: str, tmp_path: Path) -> None:
+def test_a_wrong_file_is_an_error(toml: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match=message):
         load(toml, folder=tmp_path)
 
