@@ -13,6 +13,7 @@ from core.catalogue.items import MAX_TEXT_CHARS, Item, parse_item
 from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport, Progress
 from core.imports.event_rows import id_text
+from core.imports.known_rows import KnownRowsReport
 from core.imports.rows import BadLine, Chunk, DamagedFile, RowReader, plain_name
 from core.ports.store import Store
 from core.records.stored import DeadLetter, StoredItem
@@ -63,14 +64,14 @@ def import_items(
     keep_attributes: bool = False,
     progress: Progress | None = None,
     batch_items: int = BATCH_ITEMS,
-) -> ImportReport:
+) -> KnownRowsReport:
     """Insert or replace the items of a file, but for what was hidden by hand; bad lines become dead letters.
 
     `keep_attributes`: attributes that an item has and its row does not name stay.
     Raises `InvalidInput` if the file cannot be used at all (nothing was applied) and `BrokenImport` if it is truncated
     or damaged, or most rows are bad.
     """
-    report = ImportReport()
+    report = KnownRowsReport()
     try:
         for num_lines, items, bad in _chunks(reader, columns, batch_items, report):
             report.num_rows += num_lines
@@ -103,7 +104,7 @@ def _apply(
     items: Sequence[_ItemRow],
     bad: Sequence[BadLine],
     now_ms: int,
-    report: ImportReport,
+    report: KnownRowsReport,
     *,
     keep_attributes: bool,
 ) -> None:
@@ -118,7 +119,10 @@ def _apply(
         if dead_letters:
             tx.dead_letters.add(dead_letters)
         tx.commit()
-    report.num_accepted += len(items)
+    known = {item_id: each.item for item_id, each in stored.items() if each.in_catalogue}
+    for item in merged:
+        report.note_row(item, known.get(item.item_id))
+        known[item.item_id] = item
     report.note_bad(bad)
 
 

@@ -11,11 +11,13 @@ from core.conflicts import retried
 from core.errors import InvalidInput
 from core.imports.event_import import BrokenImport, ImportReport, Progress
 from core.imports.event_rows import id_text
+from core.imports.known_rows import KnownRowsReport
 from core.imports.rows import BadLine, Chunk, DamagedFile, RowReader, plain_name
 from core.ports.store import Store
 from core.records.stored import DeadLetter
 from core.users.attributes import UserAttributes, parse_user, present
 
+Attributes = Mapping[str, Any]
 BATCH_USERS = 2_000  # per transaction
 MAX_ROWS_OF_USER = 2  # on average; more are a file of events
 MAP_COLUMN = "attributes"  # of an export: all of a user's attributes in one map
@@ -49,20 +51,21 @@ def import_users(
     keep_attributes: bool = False,
     progress: Progress | None = None,
     batch_users: int = BATCH_USERS,
-) -> ImportReport:
+) -> KnownRowsReport:
     """Replace the attributes of the users of a file; bad lines become dead letters.
 
     Users who were erased, and have no event since, stay erased. `keep_attributes`: attributes that a user has and the
     row does not name stay. Raises as `core.imports.item_import.import_items`.
     """
-    report, names = ImportReport(), columns.attributes_in(reader.columns)
+    report, names = KnownRowsReport(), columns.attributes_in(reader.columns)
     try:
         for num_lines, users, bad in _chunks(reader, columns, names, batch_users):
             report.num_rows += num_lines
             report.check_bad(reader.name, bad, is_last=num_lines < batch_users)
-            num_erased = _apply(store, plain_name(reader.name), users, bad, now_ms, keep=keep_attributes)
-            report.num_erased += num_erased
-            report.num_accepted += len(users) - num_erased
+            stored = _apply(store, plain_name(reader.name), users, bad, now_ms, keep=keep_attributes)
+            report.num_erased += len(users) - len(stored)
+            for attributes, known in stored:
+                report.note_row(attributes, known)
             report.note_bad(bad)
             if progress is not None:
                 progress(reader.bytes_read, reader.size)
@@ -86,26 +89,34 @@ def read_users(
 
 def _apply(
     store: Store, name: str, users: Sequence[UserAttributes], bad: Sequence[BadLine], now_ms: int, *, keep: bool
-) -> int:
-    """One transaction; returns how many rows are of erased users."""
+) -> list[tuple[Attributes, Attributes | None]]:
+    """One transaction; returns the attributes of each row with those before it, None: of a new user.
+
+    Rows of erased users are left out.
+    """
     user_ids = sorted({user.user_id for user in users})
     dead_letters = [DeadLetter(name, 0, line.line, line.reason, line.raw, now_ms) for line in bad]
 
-    def apply() -> int:
+    def apply() -> list[tuple[Attributes, Attributes | None]]:
+        stored: list[tuple[Attributes, Attributes | None]] = []
         with store.transaction() as tx:
+            known = {state.key for state in tx.users.lock_known(user_ids).values()}
             states = tx.users.lock(user_ids, unless_erased=dict.fromkeys(user_ids, 0))
-            changed: dict[int, Mapping[str, Any]] = {}
-            if keep:
-                changed |= tx.user_attributes.by_key(sorted(state.key for state in states.values()))
-            stored = [user for user in users if user.user_id in states]
-            for user in stored:
-                key = states[user.user_id].key
-                changed[key] = {**(changed.get(key, {}) if keep else {}), **present(user.attributes)}
+            before: dict[int, Attributes] = {key: {} for key in known}
+            before |= tx.user_attributes.by_key(sorted(known))
+            changed: dict[int, Attributes] = {}
+            for user in users:
+                if user.user_id in states:
+                    key = states[user.user_id].key
+                    kept = before.get(key, {}) if keep else {}
+                    changed[key] = {**kept, **present(user.attributes)}
+                    stored.append((changed[key], before.get(key)))
+                    before[key] = changed[key]
             tx.user_attributes.save(changed)
             if dead_letters:
                 tx.dead_letters.add(dead_letters)
             tx.commit()
-        return len(users) - len(stored)
+        return stored
 
     return retried(apply)
 

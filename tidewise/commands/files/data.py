@@ -19,6 +19,7 @@ from core.imports.event_import import BrokenImport, ImportReport, import_history
 from core.imports.event_import import Progress as ProgressCallback
 from core.imports.event_rows import RowRules
 from core.imports.item_import import import_items
+from core.imports.known_rows import KnownRowsReport
 from core.imports.rows import BadLine, RowReader
 from core.imports.user_import import UserColumns, import_users
 from tidewise.bootstrap import System, open_system
@@ -214,10 +215,14 @@ def _bar(path: Path) -> Iterator[Callable[[int, int | None], None]]:
 
 def _print_report(kind: str, path: Path, report: ImportReport, elapsed_s: float) -> None:
     rate = report.num_rows / max(elapsed_s, 1e-9)
-    remarks = f", {report.num_erased:,} of erased users" if report.num_erased else ""
+    num_changed = report.num_changed if isinstance(report, KnownRowsReport) else 0
+    changed = f"{num_changed:,} changed, " if isinstance(report, KnownRowsReport) else ""
+    remarks = f", {report.num_later:,} not before --before" if report.num_later else ""
+    remarks += f", {report.num_erased:,} of erased users" if report.num_erased else ""
     remarks += f", {report.num_cut:,} texts cut to {MAX_TEXT_CHARS:,} characters" if report.num_cut else ""
+    counts = f"{report.num_accepted - num_changed:,} new, {changed}"
     screen.print(
-        f"{kind}: {report.num_rows:,} rows in {elapsed_s:.1f} s ({rate:,.0f}/s): {report.num_accepted:,} new, "
+        f"{kind}: {report.num_rows:,} rows in {elapsed_s:.1f} s ({rate:,.0f}/s): {counts}"
         f"{report.num_duplicates:,} duplicates, {report.num_bad:,} bad{remarks}",
         highlight=False,
         soft_wrap=True,

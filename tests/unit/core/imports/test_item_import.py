@@ -14,14 +14,15 @@ from file_doubles import rows_of
 from core.catalogue.availability import Availability
 from core.catalogue.items import Item
 from core.errors import InvalidInput
-from core.imports.event_import import BrokenImport, ImportReport
+from core.imports.event_import import BrokenImport
 from core.imports.item_import import ItemColumns, import_items, read_items
+from core.imports.known_rows import KnownRowsReport
 from core.imports.rows import BadLine
 
 COLUMNS = ItemColumns("id", title="name", text=("plot", "cast"), categories="genres", attributes=("year", "mood"))
 
 
-def take(store: MemoryStore, content: str | bytes, name: str = "items.csv", **options: Any) -> ImportReport:
+def take(store: MemoryStore, content: str | bytes, name: str = "items.csv", **options: Any) -> KnownRowsReport:
     return import_items(rows_of(name, content), store, **({"columns": COLUMNS, "now_ms": 1} | options))
 
 
@@ -203,3 +204,11 @@ def test_attributes_that_a_file_does_not_name_go_or_stay_as_wanted() -> None:
         hide(store, Item("1", attributes={"price": 2, "year": "1990"}))
         take(store, "id,year\n1,1995\n", columns=columns, keep_attributes=keep_attributes)
         assert stored(store) == [Item("1", attributes=attributes)]
+
+
+def test_known_items_are_changed_or_duplicates_not_new() -> None:
+    store = MemoryStore()
+    first = take(store, "id,name\n1,Tea\n2,Pot\n", columns=ItemColumns("id", title="name"))
+    assert (first.num_accepted, first.num_changed, first.num_duplicates) == (2, 0, 0)
+    again = take(store, "id,name\n1,Tea\n2,Jug\n3,Cup\n3,Mug\n", columns=ItemColumns("id", title="name"))
+    assert (again.num_accepted, again.num_changed, again.num_duplicates) == (3, 2, 1)

@@ -13,13 +13,14 @@ from core.clock import ManualClock
 from core.corrections.erase import erase_user
 from core.errors import InvalidInput
 from core.export import export_users
-from core.imports.event_import import BrokenImport, ImportReport
+from core.imports.event_import import BrokenImport
+from core.imports.known_rows import KnownRowsReport
 from core.imports.user_import import UserColumns, import_users
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import RequestSource
 
 
-def take(store: MemoryStore, content: str, name: str = "users.csv", **options: Any) -> ImportReport:
+def take(store: MemoryStore, content: str, name: str = "users.csv", **options: Any) -> KnownRowsReport:
     return import_users(rows_of(name, content), store, **({"columns": UserColumns(), "now_ms": 1} | options))
 
 
@@ -82,7 +83,7 @@ def test_an_erased_user_comes_back_by_events_but_not_by_a_file() -> None:
     take(store, content)
     erase_user(store, "ann", clock=ManualClock(NOW_MS), derivation=Derivation(TYPES, SHAPE))
     report = take(store, content)
-    assert (report.num_accepted, report.num_erased) == (1, 1)
+    assert (report.num_duplicates, report.num_erased) == (1, 1)
     assert stored(store) == {"bob": {"plan": "y"}}
     ingestor(store).ingest([event("ann", "a", 60)], RequestSource("api"))
     take(store, content)
@@ -94,3 +95,12 @@ def test_a_file_of_events_is_refused() -> None:
     with pytest.raises(InvalidInput, match=r"one row for each user, got 3 rows of 1 users; if .* with --events"):
         take(store, "user_id,item_id\nann,a\nann,b\nann,c\n")
     assert stored(store) == {}
+
+
+def test_known_users_are_changed_or_duplicates_not_new() -> None:
+    store = MemoryStore()
+    ingestor(store).ingest([event("cid", "tea")], RequestSource("api"))
+    first = take(store, "user_id,plan\nann,x\nbob,y\n")
+    assert (first.num_accepted, first.num_changed, first.num_duplicates) == (2, 0, 0)
+    again = take(store, "user_id,plan\nann,x\nbob,z\ncid,x\ndan,y\n")
+    assert (again.num_accepted, again.num_changed, again.num_duplicates) == (3, 2, 1)
