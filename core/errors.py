@@ -28,6 +28,15 @@ from __future__ import annotations
 from collections import abc
 
 
+def plain_reason(error: Exception) -> str:
+    """Why a file cannot be used, without the system's number of the error and the path, which the message names."""
+    if isinstance(error, FileNotFoundError):
+        return "no such file"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[0].lower() + error.strerror[1:]
+    return str(error)
+
+
 class TidewiseError(Exception):
     """Base class of all errors that Tidewise raises on purpose."""
 

@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from core.errors import CheckpointError
+from core.errors import CheckpointError, plain_reason
 from core.events.history import WindowShape
 from model.bundle import HM4SRBundle
 from model.features import VectorFeatures
@@ -63,7 +63,7 @@ def load_official_checkpoint(path: Path) -> OfficialModel:
             prefix = PREFIX if any(name.startswith(PREFIX) for name in names) else ""
             state = _State({n.removeprefix(prefix): file.get_tensor(n) for n in names if n.startswith(prefix)})
     except (OSError, SafetensorError) as error:
-        msg = f"{path}: wanted a safetensors file of released weights, got {error}"
+        msg = f"{path}: wanted a safetensors file of released weights, got {plain_reason(error)}"
         raise CheckpointError(msg) from error
     config = _config(state, settings)
     network = HM4SR(config, num_items=len(state["item_embedding.weight"]) - 1)

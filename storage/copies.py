@@ -9,14 +9,15 @@ import os
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import inspect
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 
-from core.errors import InvalidInput, InvalidSettings, StoreUnavailable
+from core.errors import InvalidInput, InvalidSettings, StoreUnavailable, plain_reason
 from storage.dialects import dialect_of
 from storage.engine import open_engine, parse_url
 from storage.migrate import HEAD
@@ -67,10 +68,28 @@ def load(path: Path, url: str) -> None:
         return
     target = Path(str(database.database))
     aside = target.with_name(f".{target.name}.partial")
-    shutil.copyfile(path, aside)
-    with aside.open("rb+") as file:
-        os.fsync(file.fileno())
-    aside.rename(target)
+    with copying(path, target):
+        try:
+            shutil.copyfile(path, aside)
+            with aside.open("rb+") as file:
+                os.fsync(file.fileno())
+            aside.rename(target)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def copying(source: Path, target: Path) -> Iterator[None]:
+    """Copies of files in the block; raises `StoreUnavailable` where the system refuses, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        causes = error.args[0] if isinstance(error, shutil.Error) else None  # of a folder: (source, target, reason)
+        raise _failed(source, target, str(causes[0][2]) if causes else plain_reason(error)) from error
+
+
+def _failed(source: Path, target: Path, reason: str) -> StoreUnavailable:
+    return StoreUnavailable(f"{source}: cannot be copied to {target} ({reason}); check that its disk has room")
 
 
 def _dump_sqlite(source: Path, path: Path) -> None:
@@ -81,8 +100,7 @@ def _dump_sqlite(source: Path, path: Path) -> None:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        msg = f"{source}: cannot be copied to {path} ({error}); check that its disk has room"
-        raise StoreUnavailable(msg) from error
+        raise _failed(source, path, str(error)) from error
 
 
 def _run(database: URL, tool: str, options: Sequence[str], *files: Path) -> None:

@@ -11,10 +11,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from core.errors import InvalidInput
+from core.errors import InvalidInput, plain_reason
 from storage import copies, open_store
 from tidewise import __version__
 from tidewise.bootstrap import FEATURES_FOLDER, MODELS_FOLDER
@@ -66,17 +67,28 @@ def make_backup(settings: Settings, folder: Path, *, now_ms: int, progress: Prog
         raise InvalidInput(msg)
     aside = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)  # of a backup that was interrupted
-    aside.mkdir(parents=True, mode=0o700)  # a backup holds personal data
     url = settings.database_url()
-    # A model that is proposed before the copy of the database is there before or after it: retention keeps the newest.
-    _copy_models(settings, aside, progress)
-    progress("database")
-    copies.dump(url, aside / DATABASE)
-    _copy_models(settings, aside, progress)
-    backup = Backup(copies.backend_of(url), copies.SCHEMA, __version__, now_ms, dict(_digests(aside, progress)))
-    _write(aside / MANIFEST, json.dumps(asdict(backup), indent=1).encode())
-    aside.rename(folder)
+    with copies.copying(settings.data.folder, folder), _removed_on_failure(aside):
+        aside.mkdir(parents=True, mode=0o700)  # a backup holds personal data
+        # A model proposed before the copy of the database is there before or after it: retention keeps the newest.
+        _copy_models(settings, aside, progress)
+        progress("database")
+        copies.dump(url, aside / DATABASE)
+        _copy_models(settings, aside, progress)
+        backup = Backup(copies.backend_of(url), copies.SCHEMA, __version__, now_ms, dict(_digests(aside, progress)))
+        _write(aside / MANIFEST, json.dumps(asdict(backup), indent=1).encode())
+        aside.rename(folder)
     return backup
+
+
+@contextmanager
+def _removed_on_failure(folder: Path) -> Iterator[None]:
+    """Half a backup would fill the disk further."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def read_backup(folder: Path, *, progress: Progress) -> Backup:
@@ -93,7 +105,7 @@ def read_backup(folder: Path, *, progress: Progress) -> Backup:
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         if isinstance(error, InvalidInput):
             raise
-        msg = f"{folder}: no backup ({MANIFEST}: {error}); name a folder that `tidewise backup` made"
+        msg = f"{folder}: no backup ({MANIFEST}: {plain_reason(error)}); name a folder that `tidewise backup` made"
         raise InvalidInput(msg) from error
     found = dict(_digests(folder, progress))
     for name in sorted({*backup.files, *found}):
@@ -108,7 +120,7 @@ def restore_backup(folder: Path, settings: Settings, *, progress: Progress) -> B
     """Make a data folder and its database of a backup, and migrate it to this version.
 
     The database comes last: a restore that was interrupted can be run again. Raises `InvalidInput` where the backup is
-    damaged, of another kind of database, or where there is a database already.
+    damaged, of another kind of database, or where there is a database already, `StoreUnavailable` on a full disk.
     """
     backup = read_backup(folder, progress=progress)
     url = settings.database_url()
@@ -120,7 +132,9 @@ def restore_backup(folder: Path, settings: Settings, *, progress: Progress) -> B
         for name in (MODELS_FOLDER, FEATURES_FOLDER):
             if (folder / name).is_dir():
                 progress(name)
-                shutil.copytree(folder / name, settings.data.folder / name, dirs_exist_ok=True)
+                target = settings.data.folder / name
+                with copies.copying(folder / name, target):
+                    shutil.copytree(folder / name, target, dirs_exist_ok=True)
         progress("database")
         copies.load(folder / DATABASE, url)
         open_store(url).close()  # migrates

@@ -5,18 +5,20 @@ Independent of the commands, which `tidewise.cli` adds.
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 
 import typer
 from typer.core import TyperGroup
 
-from core.errors import InvalidInput, NotFound, TidewiseError
+from core.errors import InvalidInput, NotFound, TidewiseError, plain_reason
 from tidewise import __version__
 from tidewise.commands.options import notes
 from tidewise.process_setup import start_log
 
 EXIT_ERROR, EXIT_BAD_INPUT = 1, 2
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 def new_app(group: type[TyperGroup] = TyperGroup) -> typer.Typer:
@@ -58,4 +60,11 @@ def run(app: typer.Typer) -> None:
         sys.exit(EXIT_BAD_INPUT)
     except TidewiseError as error:
         notes.print(f"error: {error}", markup=False, highlight=False, style="red", soft_wrap=True)
+        sys.exit(EXIT_ERROR)
+    except OSError as error:
+        if error.errno not in FULL_DISK:
+            raise
+        place = "" if error.filename is None else f"{error.filename}: "
+        text = f"error: {place}{plain_reason(error)}; free space on that disk, then run the command again"
+        notes.print(text, markup=False, highlight=False, style="red", soft_wrap=True)
         sys.exit(EXIT_ERROR)

@@ -55,7 +55,8 @@ def parse_availability(raw: Mapping[str, Any]) -> Availability:
         None if raw.get(name) is None else check_time_ms(name, raw[name]) for name in AVAILABILITY_FIELDS[:2]
     )
     if begin_ms is not None and end_ms is not None and end_ms <= begin_ms:
-        msg = f"available_until: wanted a time after available_from ({begin_ms}), got {end_ms}"
+        begin, end = shorten(raw["available_from"]), shorten(raw["available_until"])
+        msg = f"available_until: wanted a time after available_from, {begin}, got {end}"
         raise InvalidItem(msg, field="available_until")
     stock = raw.get("stock")
     if stock is not None and (isinstance(stock, bool) or not isinstance(stock, int) or not is_scalar(stock)):

@@ -10,6 +10,7 @@ from core.errors import InvalidInput
 from core.events.interactions import check_id, check_time_ms, shorten
 from core.experiments.experiment import METRICS, Arm, Experiment, Metric
 from core.json_fields import check_description, check_name, choice, entries, number, object_fields
+from core.times import second_text
 
 FIELDS = ("description", "scenario", "arms", "metric", "salt", "start", "end")
 MAX_ARMS = 10
@@ -25,7 +26,8 @@ def parse_experiment(raw: object, *, name: str, now_ms: int = 0) -> Experiment:
     start_ms = check_time_ms("start", values["start"]) if "start" in values else now_ms
     end_ms = check_time_ms("end", values["end"]) if "end" in values else None
     if end_ms is not None and end_ms < start_ms:
-        msg = f"end: wanted a time that is not before the start {start_ms}, got {end_ms}"
+        start = shorten(values["start"]) if "start" in values else f"{second_text(now_ms)} UTC"
+        msg = f"end: wanted a time that is not before the start, {start}, got {shorten(values['end'])}"
         raise InvalidInput(msg, field="end")
     return Experiment(
         name=name,

@@ -14,6 +14,7 @@ from core.interests.mix import EVERYBODY, Mix, Period, mixes_of, read_mixes
 from core.interests.words import sentences, unchanged
 from core.ports.store import ReadTransaction
 from core.records.drift import BUCKET_MS, BucketCounts
+from core.times import minute_text
 
 MAX_SEGMENTS = 40  # those with most events
 PAGE = 2_000  # events of a user read at once
@@ -76,7 +77,8 @@ def interest_report(
 
 def _checked(period: Period, field: str) -> Period:
     if period.length_ms <= 0:
-        msg = f"{field}: wanted a time before the end of the period, {period.until_ms}, got {period.since_ms}"
+        until, since = minute_text(period.until_ms), minute_text(period.since_ms)
+        msg = f"{field}: wanted a time before the end of the period, {until} UTC, got {since} UTC"
         raise InvalidInput(msg, field=field)
     return period
 

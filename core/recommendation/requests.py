@@ -8,6 +8,8 @@ from typing import Literal
 
 from core.arrays import FloatArray, IntArray
 from core.catalogue.filters import Filter
+from core.errors import InvalidInput
+from core.events.interactions import shorten
 from core.scenarios.scenario import Scenario
 from core.users.conditions import Holds, depends_on_user, for_user
 
@@ -198,3 +200,11 @@ class SessionEvent:
 
     item_id: str
     time_ms: int
+
+
+def check_n(n: int, highest: int) -> int:
+    """The number of items of a list, at most `recommend.max_n`; raises `InvalidInput`."""
+    if not 1 <= n <= highest:
+        msg = f"n: wanted 1 to {highest}, got {shorten(n)}"
+        raise InvalidInput(msg, field="n")
+    return n

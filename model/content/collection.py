@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from core.arrays import FloatArray
-from core.errors import InvalidInput
+from core.errors import InvalidInput, plain_reason
 
 LAYOUT = 1
 COLLECTION, ROWS, VECTORS, ITEMS = "collection.json", "rows.jsonl", "vectors.f32", "items.json"
@@ -52,7 +52,8 @@ class Collection:
             rows, faults = _rows(folder)
             return cls(folder, str(about["fingerprint"]), int(about["size"]), items, rows, faults)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            msg = f"{folder}: wanted a folder made by `tidewise features`, got {error!r}; run that first"
+            reason = plain_reason(error) if isinstance(error, OSError) else repr(error)
+            msg = f"{folder}: wanted a folder made by `tidewise features`, got {reason}; run that first"
             raise InvalidInput(msg) from None
 
     @cached_property

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from core.arrays import FloatArray
-from core.errors import InvalidInput
+from core.errors import InvalidInput, plain_reason
 from core.events.interactions import check_id
 from model.content.collect import Described
 
@@ -65,7 +65,8 @@ def read_vectors(path: Path, ids: Path | None = None) -> ImportedVectors:
     except (OSError, ValueError, SafetensorError, TypeError) as error:
         if isinstance(error, InvalidInput):
             raise
-        msg = f"{path}: wanted an array of numbers, got {error}; write it anew"
+        remedy = "check the path" if isinstance(error, FileNotFoundError) else "write it anew"
+        msg = f"{path}: wanted an array of numbers, got {plain_reason(error)}; {remedy}"
         raise InvalidInput(msg) from None
     item_ids = _ids(ids or path.with_suffix(".ids"))
     if table.ndim != 2 or len(table) != len(item_ids):
@@ -89,7 +90,7 @@ def _ids(path: Path) -> list[str]:
     try:
         item_ids = [check_id("item_id", line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: wanted item ids, one per line, got {error}; name their file with --ids"
+        msg = f"{path}: wanted item ids, one per line, got {plain_reason(error)}; name their file with --ids"
         raise InvalidInput(msg) from None
     if len(set(item_ids)) < len(item_ids):
         twice = next(item_id for item_id in item_ids if item_ids.count(item_id) > 1)

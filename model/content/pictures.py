@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from core.errors import InvalidInput
+from core.errors import InvalidInput, plain_reason
 from core.events.interactions import check_id
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
@@ -57,7 +57,7 @@ class Pictures:
         try:
             archive = ZipFile(path)
         except (OSError, BadZipFile) as error:
-            msg = f"{path}: wanted a folder or a zip file of pictures, got {error}; check the path"
+            msg = f"{path}: wanted a folder or a zip file of pictures, got {plain_reason(error)}; check the path"
             raise InvalidInput(msg) from None
         with archive:
             names = sorted(info.filename for info in archive.infolist() if not info.is_dir())

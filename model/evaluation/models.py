@@ -19,6 +19,7 @@ from model.baselines.ease import EASE
 from model.baselines.neighbours import VSKNN, ItemKNN
 from model.baselines.networks import GRU4Rec, SASRec
 from model.evaluation.blended import BlendScorer
+from model.evaluation.names import MODELS
 from model.evaluation.networks import Contents, NetworkClass, NetworkScorer
 from model.network.config import LossWeights, ModelConfig
 from model.network.hm4sr import HM4SR
@@ -310,9 +311,7 @@ def spec_of(name: str, extra: Mapping[str, ModelSpec] | None = None) -> ModelSpe
     family, _, joined = name.partition(":")
     ablations = joined.split("+") if joined else []
     if family != "hm4sr" or any(ablation not in (*ABLATIONS, *PLANS) for ablation in ablations):
-        names = ", ".join((*known, "blend:NETWORK", "hm4sr", "hm4sr:ABLATION+..."))
-        msg = (
-            f"--model: unknown model {name!r}; known are {names}, with the ablations {', '.join((*ABLATIONS, *PLANS))}"
-        )
+        names, ablations = ", ".join(MODELS), [*ABLATIONS, *PLANS]
+        msg = f"--model: unknown model {name!r}; known are {names}, with the ablations {', '.join(ablations)}"
         raise InvalidInput(msg)
     return _trained(name, partial(_make_hm4sr, ablations))

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from core.arrays import FloatArray, IntArray
 from core.catalogue.items import Catalogue
-from core.errors import InvalidInput
+from core.errors import InvalidInput, InvalidSettings
 from core.evaluation.scorers import Past, TrainingPart
 from model.features import FeatureSource, TextFeatures, digest_of
 from model.network.config import Modality, ModelConfig
@@ -28,6 +28,7 @@ from model.training.data import (
     training_data,
 )
 from model.training.precision import Precision, multiplies_bfloat16
+from model.training.process_group import check_gpus
 from model.training.resume import ResumeFile
 from model.training.train import TrainingPlan, TrainingProgress, train_network
 
@@ -189,8 +190,16 @@ def _features(source: FeatureSource, catalogue: Catalogue, device: torch.device)
     return Features(torch.from_numpy(values).to(device), torch.from_numpy(present).to(device))
 
 
+DEVICES = ("auto", "cpu", "cuda")
+
+
 def device_of(name: str) -> str:
-    """The device by its name; "auto" takes a GPU where there is one."""
+    """The device by its name; "auto" takes a GPU where there is one. Raises `InvalidSettings`."""
+    if name not in DEVICES:
+        msg = f"--device: wanted one of {', '.join(DEVICES)}, got {name!r}"
+        raise InvalidSettings(msg)
+    if name == "cuda":
+        check_gpus(1, option="--device", remedy="leave --device out, or give cpu")
     return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 

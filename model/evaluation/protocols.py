@@ -17,6 +17,7 @@ from core.errors import InvalidInput
 from core.evaluation.scorers import Past, TrainingPart
 from core.events.history import History
 from core.records.stored import EventColumns
+from core.times import second_text
 from model.evaluation.dataset import Dataset
 from model.training.sequences import UserRanges
 
@@ -120,7 +121,8 @@ def temporal(dataset: Dataset, *, cut_ms: int, state: State = "live") -> Fold:
     before = times_ms < cut_ms
     if before.all() or not before.any():
         side = "at or after" if before.all() else "before"
-        msg = f"temporal: wanted events on both sides of the cut, got none {side} {cut_ms}; choose another --cut"
+        cut = f"{second_text(cut_ms)} UTC"
+        msg = f"temporal: wanted events on both sides of the cut, got none {side} {cut}; choose another --cut"
         raise InvalidInput(msg)
     tuning_ms = int(np.quantile(times_ms[before], 1 - VALIDATION_SHARE, method="lower"))
     trained = before & (times_ms < tuning_ms)

@@ -18,6 +18,7 @@ from core.catalogue.items import Catalogue
 from core.errors import InvalidInput
 from core.events.history import WindowShape
 from core.records.stored import EventColumns
+from core.times import second_text
 from model.bundle import HM4SRBundle
 from model.checkpoint import version_of
 from model.training.data import Split, TrainingData, training_data
@@ -100,7 +101,8 @@ def fine_tune(
     )
     recent = recent_windows(columns, since_ms, parent.window)
     if not len(recent):
-        msg = f"fine-tuning: wanted users with an event since {since_ms} and one before it, got none; wait for more"
+        since = f"{second_text(since_ms)} UTC"
+        msg = f"fine-tuning: wanted users with an event since {since} and one before it, got none; wait for more"
         raise InvalidInput(msg)
 
     def windows(rng: np.random.Generator) -> Sequences:

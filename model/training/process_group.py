@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.errors import TrainingProcessLost
+from core.errors import InvalidSettings, TrainingProcessLost
 
 LOCALHOST = "127.0.0.1"
 ARRIVED = "arrived/"  # keys of a rendezvous
@@ -195,6 +195,15 @@ def joined(rendezvous: Rendezvous | None = None, *, rank: int = -1) -> Iterator[
 def num_gpus() -> int:
     """The GPUs of this machine."""
     return torch.cuda.device_count()
+
+
+def check_gpus(num_processes: int, *, option: str, remedy: str) -> None:
+    """Raise `InvalidSettings` unless there is a GPU for each process; `option`: what asks for them."""
+    found = num_gpus()
+    if num_processes > found:
+        wanted = f"a GPU for each of {num_processes} processes" if num_processes > 1 else "a machine with a GPU"
+        msg = f"{option}: wanted {wanted}, found {found}; {remedy}"
+        raise InvalidSettings(msg)
 
 
 @contextmanager

@@ -20,8 +20,9 @@ from core.errors import InvalidInput
 from core.events.interactions import MAX_ID_BYTES, check_id, check_time_ms, field_name, shorten
 from core.experiments.current import Assignment
 from core.recommendation.cursors import decode_cursor
-from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RestOfList
+from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RestOfList, check_n
 from core.scenarios.scenario import NO_SCENARIO, Scenario
+from core.times import second_text
 from serving.http.replies import HTTPError
 from serving.http.scenario_access import check_scenario
 from serving.runtime.services import Services
@@ -238,6 +239,21 @@ def time_of(name: str, text: str) -> int:
     return check_time_ms(name, _integer(name, text) if text.isascii() and text.isdecimal() else text)
 
 
+def check_order(since_ms: int, until_ms: int, sent: Mapping[str, str], *, prefix: str = "") -> None:
+    """Raise `InvalidInput` for a period that ends before it begins, with both times as sent; those by default as dates.
+
+    `sent`: the texts by name, which are `since` and `until` after the prefix.
+    """
+    if since_ms < until_ms:
+        return
+    since, until = (
+        shorten(sent[f"{prefix}{name}"]) if f"{prefix}{name}" in sent else f"{second_text(time_ms)} UTC"
+        for name, time_ms in (("since", since_ms), ("until", until_ms))
+    )
+    msg = f"{prefix}since: wanted a time before the end of the period, {until}, got {since}"
+    raise InvalidInput(msg, field=f"{prefix}since")
+
+
 def _integer(name: str, text: str) -> int:
     try:
         return int(text) if text.isascii() and len(text) < 20 else int("")
@@ -250,7 +266,7 @@ def _n(value: object, highest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         msg = f"n: wanted a whole number from 1 to {highest}, got {shorten(value)}"
         raise InvalidInput(msg, field="n")
-    return _in_range("n", value, highest)
+    return check_n(value, highest)
 
 
 def _in_range(name: str, value: int, highest: int, lowest: int = 1) -> int:

@@ -12,7 +12,7 @@ from core.interests.report import InterestReport, interest_report
 from core.interests.table import csv_text
 from core.ports.store import Store
 from serving.http.replies import ALWAYS, json_reply
-from serving.http.requests import time_of
+from serving.http.requests import check_order, time_of
 from serving.runtime.engine import Engine
 from serving.schemas import interests as schemas
 
@@ -57,8 +57,10 @@ def read_report(store: Store, bounds: dict[str, str], *, user_id: str | None = N
     with store.read() as read:
         until_ms = times.get("until", (read.offsets.newest_event_ms() or 0) + 1)
         period = Period(times.get("since", until_ms - DEFAULT_DAYS * DAY_MS), until_ms)
+        check_order(period.since_ms, period.until_ms, bounds)
         reference = None
         if "reference_since" in times or "reference_until" in times:
             reference_until_ms = times.get("reference_until", period.since_ms)
             reference = Period(times.get("reference_since", reference_until_ms - period.length_ms), reference_until_ms)
+            check_order(reference.since_ms, reference.until_ms, bounds, prefix="reference_")
         return interest_report(read, period, reference=reference, user_id=user_id)

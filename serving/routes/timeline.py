@@ -5,10 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 
 from core.clock import DAY_MS
-from core.errors import InvalidInput
 from core.timeline import read_timeline
 from serving.http.replies import json_reply
-from serving.http.requests import time_query
+from serving.http.requests import check_order, time_query
 from serving.runtime.engine import Engine
 from serving.schemas import timeline as schemas
 
@@ -29,9 +28,7 @@ class TimelineRoutes:
         now_ms = self._services.clock.now_ms()
         until_ms = time_query(request, "until", default=now_ms)
         since_ms = time_query(request, "since", default=until_ms - DAY_MS)
-        if since_ms >= until_ms:
-            msg = f"since: wanted a time before {until_ms}, the end of the period, got {since_ms}"
-            raise InvalidInput(msg, field="since")
+        check_order(since_ms, until_ms, request.query_params)
         period = {"now": now_ms, "since": since_ms, "until": until_ms}
         return json_reply(period | await self._engine.executor.run(lambda: self._read(since_ms, until_ms)))
 

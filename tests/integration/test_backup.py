@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,6 +155,34 @@ def test_a_backup_with_a_link_restores_nothing(name: str, sqlite_database: Datab
     assert not (tmp_path / "restored").exists()
 
 
+def full_disk(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_restore_on_a_full_disk_says_so_and_leaves_no_rest(
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_backup(tmp_path / "backup", settings_of(tmp_path / "data", sqlite_database.url))
+    target = settings_of(tmp_path / "restored", f"sqlite:///{tmp_path}/restored/tidewise.db")
+    monkeypatch.setattr(shutil, "copyfile", full_disk)
+    with pytest.raises(
+        StoreUnavailable, match=r"cannot be copied to .*restored/tidewise\.db \(no space left on device\)"
+    ):
+        backups.restore_backup(tmp_path / "backup", target, progress=silent)
+    assert {path.name for path in (tmp_path / "restored").iterdir()} == {"up.lock"}
+
+
+def test_models_that_a_full_disk_does_not_take_are_told(
+    sqlite_database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data/models/model-1").mkdir(parents=True)
+    (tmp_path / "data/models/model-1/weights").write_bytes(b"weights")
+    monkeypatch.setattr(shutil, "copytree", full_disk)
+    with pytest.raises(StoreUnavailable, match=r"cannot be copied to .*backup \(no space left on device\); check"):
+        a_backup(tmp_path / "backup", settings_of(tmp_path / "data", sqlite_database.url))
+    assert [path.name for path in tmp_path.glob("*backup*")] == []
+
+
 def test_a_manifest_that_is_nested_deeply_is_none(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("[" * 100_000 + "]" * 100_000)
     with pytest.raises(InvalidInput, match="no backup"):
@@ -165,7 +195,7 @@ def test_a_backup_is_for_its_owner_alone(sqlite_database: Database, tmp_path: Pa
 
 
 def test_a_folder_without_a_manifest_is_no_backup(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="no backup"):
+    with pytest.raises(InvalidInput, match=r"no backup \(manifest\.json: no such file\); name a folder"):
         backups.read_backup(tmp_path, progress=silent)
 
 

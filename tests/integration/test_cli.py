@@ -1,7 +1,9 @@
 """The command line: output, exit status and effect on the database."""
 
+import errno
 import gzip
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -82,6 +84,16 @@ def test_import_before_a_time_skips_later_events(tidewise: Command, events: Call
     assert json.loads(early.out)["events"]["num_accepted"] == 1
     rest = json.loads(tidewise("import", "--events", path, "--json").out)["events"]
     assert (rest["num_accepted"], rest["num_duplicates"]) == (1, 1)
+
+
+def test_an_import_says_what_was_new_changed_and_left_out(tidewise: Command, events: Callable[[str], str]) -> None:
+    items = ("--items", events("item_id,title\na,Tea\nb,Pot\n", "items.csv"))
+    assert "2 new, 0 changed, 0 duplicates" in tidewise("import", *items).out
+    events("item_id,title\na,Tea\nb,Jug\n", "items.csv")
+    path = events(rows(NOON_MS, NOON_MS + DAY_MS))
+    text = tidewise("import", *items, "--events", path, "--before", str(NOON_MS + DAY_MS)).out
+    assert "0 new, 1 changed, 1 duplicates" in text
+    assert "1 new, 0 duplicates, 0 bad, 1 not before --before" in text
 
 
 def test_a_bad_line_is_reported_and_the_rest_imported(tidewise: Command, events: Callable[[str], str]) -> None:
@@ -216,6 +228,24 @@ def test_lists_of_all_users_are_written_by_processes(
     with open_rows(written) as reader:
         lists = [list(row) for chunk in reader.chunks(["user_id", "items", "source"], size=9) for row in chunk.rows]
     assert lists == [["ann", [item["item_id"] for item in alone], "popularity"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ann", "--n", "501"], "n: wanted 1 to 500, got 501"),
+        (["ann", "--n", "4", "--set", "recommend.max_n=3"], "n: wanted 1 to 3, got 4"),
+        (["ann", "--category", ""], "category: wanted 1 to 256 bytes"),
+        ([""], "user: wanted 1 to 256 bytes"),
+    ],
+)
+def test_recommend_checks_what_it_is_asked_as_the_api_does(
+    tidewise: Command, events: Callable[[str], str], arguments: list[str], message: str
+) -> None:
+    tidewise("import", "--events", events(rows(NOON_MS)))
+    outcome = tidewise("recommend", *arguments)
+    assert outcome.code == 2
+    assert message in outcome.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["--all"], ["ann", "--all", "--out", "x.jsonl"], ["--out", "x.jsonl"]])
@@ -376,6 +406,31 @@ def test_doctor_says_what_to_do_next(tidewise: Command, events: Callable[[str], 
     assert found["events"]["text"].startswith("1 by 1 users, the newest of 2023-11-14 22:13 UTC; for an old log")
 
 
+@pytest.mark.parametrize(
+    ("option", "step"),
+    [
+        ("window.size=70", "`tidewise rebuild`"),
+        ("clock.mode=stream", "mend what the line of database says, then run `tidewise doctor` again"),
+    ],
+)
+def test_doctor_ends_with_what_mends_the_first_problem(tidewise: Command, option: str, step: str) -> None:
+    tidewise("migrate")
+    outcome = tidewise("doctor", "--set", option, "--url", "http://127.0.0.1:9")
+    assert (outcome.code, outcome.out.splitlines()[-1]) == (1, f"Next: {step}")
+
+
+def test_a_full_disk_ends_any_command_with_a_message(tidewise: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "models/1")
+
+    monkeypatch.setattr("tidewise.commands.operation.show.open_system", fail)
+    outcome = tidewise("migrate")
+    assert (outcome.code, outcome.err) == (
+        1,
+        "error: models/1: no space left on device; free space on that disk, then run the command again",
+    )
+
+
 def test_the_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["tidewise", "--version"])
     with pytest.raises(SystemExit, match="0"):
@@ -506,6 +561,21 @@ def test_a_replay_names_the_lines_that_it_cannot_read(
     assert "bad_lines 2" in outcome.out
 
 
+def test_a_replay_warns_once_of_events_out_of_order(
+    tidewise: Command, events: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def send(clients: object, found: Iterable[Interaction], **_: object) -> ReplayReport:
+        return ReplayReport({"accepted": len(list(found))}, 1.0)
+
+    monkeypatch.setattr("tidewise.commands.files.replay.replay_live", send)
+    path = events(
+        HEADER + "ann,i1,1700000000000\nann,,1\nann,i2,1700000060000\nann,i3,1700000000000\nann,i4,1700000000001\n"
+    )
+    outcome = tidewise("replay", path)
+    assert "warning: events.csv, line 5: 2023-11-14 22:13:20 UTC is earlier than an event before it" in outcome.err
+    assert (outcome.err.count("warning"), "accepted 4" in outcome.out) == (1, True)
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
@@ -513,9 +583,13 @@ def test_a_replay_names_the_lines_that_it_cannot_read(
         (("--rate", "1", "--speed", "2"), "wanted --rate or --speed, got both"),
         (("--kafka", "h:1", "--clients", "2"), "--clients is for a server"),
         (("--group", "5"), "--speed and --group are for Kafka"),
+        (("--rate", "0"), "'--rate': Input should be greater than or equal to 0.001"),
+        (("--rate", "-1"), "'--rate': Input should be greater than or equal to 0.001"),
+        (("--rate", "inf"), "'--rate': inf is not a finite number"),
+        (("--kafka", "h:1", "--speed", "0"), "'--speed': Input should be greater than or equal to 0.001"),
     ],
 )
-def test_contradicting_replay_options_are_errors(
+def test_replay_options_that_make_no_sense_are_errors(
     tidewise: Command, events: Callable[[str], str], options: tuple[str, ...], reason: str
 ) -> None:
     outcome = tidewise("replay", events(rows(NOON_MS)), *options)

@@ -11,7 +11,7 @@ from services.small_shop import settings_in
 
 from core.catalogue.items import Item
 from core.clock import DAY_MS, HOUR_MS
-from core.errors import NotFound
+from core.errors import InvalidInput, NotFound
 from core.events.interactions import Interaction
 from core.ingestion.sources import RequestSource
 from core.manage import save_items
@@ -81,3 +81,15 @@ def test_a_rebuild_counts_what_was_counted_live(folder: Path) -> None:
     before = run(folder, "drift", "compare", "--since", str(NOW_MS - 30 * DAY_MS), "--json")
     run(folder, "rebuild")
     assert run(folder, "drift", "compare", "--since", str(NOW_MS - 30 * DAY_MS), "--json") == before
+
+
+@pytest.mark.parametrize("words", [("report", "--out"), ("compare", "--csv")])
+def test_a_file_in_a_missing_folder_is_refused(folder: Path, words: tuple[str, str]) -> None:
+    with pytest.raises(InvalidInput, match=r"r\.txt: cannot be written \(no such folder\)"):
+        run(folder, "drift", *words, str(folder / "nodir" / "r.txt"))
+
+
+def test_a_period_that_ends_before_it_begins_is_told_as_given(folder: Path) -> None:
+    message = "since: wanted a time before the end of the period, '2011-11-01', got '2011-12-01'"
+    with pytest.raises(InvalidInput, match=message):
+        run(folder, "drift", "compare", "--since", "2011-12-01", "--until", "2011-11-01")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +15,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from core.errors import InvalidInput
+from core.errors import InvalidInput, InvalidSettings
+from model.evaluation import arms, models
+from model.evaluation.names import BASELINES, MODELS, PEERS
+from model.evaluation.peers.specs import peer_specs
 from tidewise.cli import app
+from tidewise.commands.evaluation.options import ARMS, MODELS_HELP
+from tidewise.evaluation.files import online_baselines
+from tidewise.evaluation.product import product_specs
 
 T0_S = 1_300_000_000
 FEW = ("--model", "co-occurrence", "--model", "item-knn")
@@ -173,3 +180,40 @@ def test_vectors_of_unknown_items_are_an_error(evaluate: Callable[..., Result], 
     (tmp_path / "looks.ids").write_text("other-1\nother-2\n")
     with pytest.raises(InvalidInput, match="looks: wanted vectors of at least two different items of the catalogue"):
         evaluate("leave-one-out", *FEW, "--features", str(tmp_path / "looks.npy"))
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [("cuda", "--device: wanted a machine with a GPU, found 0"), ("gpu", "--device: wanted one of auto, cpu, cuda")],
+)
+def test_a_device_that_there_is_not_is_refused_before_reading(
+    evaluate: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, device: str, message: str
+) -> None:
+    monkeypatch.setattr("model.training.process_group.num_gpus", lambda: 0)
+    monkeypatch.setattr("tidewise.evaluation.files.EvaluationFiles.dataset", lambda *_, **__: pytest.fail("read"))
+    with pytest.raises(InvalidSettings, match=message):
+        evaluate("temporal", "--model", "sasrec", "--device", device)
+
+
+def test_a_cut_after_all_events_is_told_as_a_date(evaluate: Callable[..., Result]) -> None:
+    with pytest.raises(InvalidInput, match="got none at or after 2030-01-01 00:00:00 UTC; choose another --cut"):
+        evaluate("temporal", *FEW, "--cut", "2030-01-01")
+
+
+def test_the_help_and_an_error_list_the_same_models(evaluate: Callable[..., Result]) -> None:
+    assert tuple(models.BASELINES) == BASELINES
+    assert {*PEERS} == peer_specs().keys()
+    assert {*product_specs(), *online_baselines()} <= {*MODELS}
+    listed = ", ".join(MODELS)
+    assert listed in MODELS_HELP
+    with pytest.raises(InvalidInput, match=re.escape(f"known are {listed}, with the ablations")):
+        evaluate("temporal", "--model", "nonsense")
+
+
+def test_the_help_of_prequential_lists_every_arm() -> None:
+    assert {*ARMS.partition(" (")[0].split(", ")} == {*arms.ARMS}
+
+
+def test_a_chart_in_a_missing_folder_is_refused_before_reading(evaluate: Callable[..., Result]) -> None:
+    with pytest.raises(InvalidInput, match=r"chart\.svg: cannot be written \(no such folder\)"):
+        evaluate("prequential", "--model", "popularity", "--chart", "nodir/chart.svg")

@@ -59,6 +59,14 @@ def test_an_experiment_is_stored_listed_read_stopped_and_deleted(folder: Path) -
         run(folder, "experiments", "results", "test")
 
 
+def test_an_arm_without_answers_has_a_dash_and_null(folder: Path) -> None:
+    run(folder, "experiments", "put", "test", "-", stdin=json.dumps(DEFINITION))
+    line = run(folder, "experiments", "results", "test").splitlines()[0]
+    assert line.split() == ["control", "0", "users", "click_through_rate", "-", "control"]
+    arm = run(folder, "experiments", "results", "test", "--json")["arms"][1]
+    assert arm["metrics"]["click_through_rate"]["lift"] is None
+
+
 def test_an_unknown_scenario_is_refused(folder: Path) -> None:
     arms = [DEFINITION["arms"][0], {"name": "b", "share": 0.5, "scenario": "shop"}]
     with pytest.raises(InvalidInput, match="wanted a known name, got 'shop'"):
@@ -79,7 +87,10 @@ def test_a_plan_says_how_many_users_a_lift_needs(folder: Path) -> None:
         ((), "--rate: wanted a rate such as 0.05, because too few outcomes are stored"),
         (("--rate", "5"), "--rate: wanted a number above 0 and below 1, got 5"),
         (("--rate", "0.05", "--lift", "0"), "--lift: difference: wanted a finite number other than 0"),
-        (("--rate", "0.05", "--metric", "revenue_per_user"), "--rate: wanted none for revenue_per_user"),
+        (("--rate", "10", "--metric", "revenue_per_user"), "--rate: wanted none for revenue_per_user"),
+        (("--rate", "1.5", "--metric", "conversions_per_user"), "takes each user to convert at most once"),
+        (("--rate", "0.9", "--lift", "0.5"), r"--lift: wanted a metric from 0 to 1 with the change, got 1\.35"),
+        (("--rate", "0.9", "--lift", "-2"), r"--lift: wanted a metric from 0 to 1 with the change, got -0\.9"),
     ],
 )
 def test_a_plan_without_what_it_needs_is_refused(folder: Path, words: tuple[str, ...], message: str) -> None:

@@ -179,7 +179,7 @@ def test_pictures_are_encoded_by_a_local_network(
         (("--pictures", "p", "--encoder", "timm:absent"), "wanted the folder of a model, got none"),
         (("--pictures", "p", "--name", "id"), "--name: wanted lower-case letters"),
         (("--pictures", "absent.zip"), "wanted a folder or a zip file of pictures"),
-        (("--vectors", "absent.npy"), "wanted an array of numbers"),
+        (("--vectors", "absent.npy"), "wanted an array of numbers, got no such file; check the path"),
     ],
 )
 def test_contradicting_options_are_errors(

@@ -62,6 +62,11 @@ def test_recommend_answers_under_a_scenario(folder: Path) -> None:
     assert len(run(folder, "recommend", "ann", "--scenario", "cart", "--json")["items"]) == 1
 
 
+def test_a_missing_file_is_told_in_plain_words(folder: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"nofile\.json: wanted a readable definition .*, got: no such file$"):
+        run(folder, "scenarios", "put", "home", "nofile.json")
+
+
 def test_a_file_that_holds_no_definition_is_refused(folder: Path) -> None:
     for text, message in (("{", "wanted a readable definition"), ("[]", "wanted an object"), ('{"n": 0}', "n: wanted")):
         with pytest.raises(InvalidInput, match=message):

@@ -13,9 +13,9 @@ from rich.table import Table
 from core.catalogue.filters import filter_in
 from core.cores import num_cores
 from core.errors import InvalidInput
-from core.events.interactions import check_time_ms
+from core.events.interactions import check_id, check_time_ms
 from core.interests.user_interest import UserInterest
-from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RecommendationResult
+from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RecommendationResult, check_n
 from core.recommendation.user_lists import LIST_FIELDS
 from core.scenarios.scenario import NO_SCENARIO
 from tidewise.bootstrap import System, open_existing
@@ -59,6 +59,8 @@ def recommend(
     if (user is None) != all_ or all_ != (out is not None):
         msg = "recommend: wanted a user's id, or --all with --out FILE"
         raise InvalidInput(msg)
+    if user is not None:
+        check_id("user", user)
     at_ms = None if at is None else check_time_ms("--at", at)
     settings = settings_of(data, config, set_)
     with open_existing(settings, recommends=True) as system:
@@ -68,8 +70,8 @@ def recommend(
         rules = NO_SCENARIO if scenario is None else system.scenarios.get(scenario)
         exclude_seen = settings.recommend.exclude_seen if rules.exclude_seen is None else rules.exclude_seen
         request = RecommendationRequest(
-            n=n or rules.n or DEFAULT_N,
-            category=category,
+            n=check_n(n or rules.n or DEFAULT_N, settings.recommend.max_n),
+            category=None if category is None else check_id("category", category),
             where=filter_in(where or []),
             at_ms=at_ms,
             exclude_seen=exclude_seen,
@@ -123,7 +125,7 @@ def interests(
 
     with open_existing(settings_of(data, config, set_)) as system:
         system.snapshots.refresh()
-        interest = system.interests.of(user)
+        interest = system.interests.of(check_id("user", user))
     if json_:
         print_json(interest_out(interest))
     else:

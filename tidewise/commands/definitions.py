@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from core.errors import InvalidInput
+from core.errors import InvalidInput, plain_reason
 from core.records.stored import DefinitionRevision
 from core.times import second_text
 from tidewise.commands.options import print_json, screen
@@ -20,7 +20,7 @@ def read_definition(file: Path) -> dict[str, Any]:
         text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
         definition = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
-        msg = f"{file}: wanted a readable definition in JSON or TOML, got: {error}"
+        msg = f"{file}: wanted a readable definition in JSON or TOML, got: {plain_reason(error)}"
         raise InvalidInput(msg) from None
     if not isinstance(definition, dict):
         msg = f"{file}: wanted an object with the fields of a definition; docs/api.md lists them"

@@ -6,6 +6,7 @@ Every setting can be given by `--set NAME=VALUE`; the most frequent ones have fl
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -74,6 +75,14 @@ def print_whole(table: Table) -> None:
     screen.print(table, crop=False)
 
 
+def finite(value: float | None) -> float | None:
+    """The number of an option; "nan" and "inf" are numbers to Python, and pass bounds."""
+    if value is not None and not math.isfinite(value):
+        msg = f"{value} is not a finite number."
+        raise typer.BadParameter(msg)
+    return value
+
+
 def overrides_of(data: Path | None, assignments: Sequence[str] | None, **flags: object) -> dict[str, object]:
     """Settings by dotted name from `--data`, `--set` and other flags (None: absent), else from those of the parent."""
     values: dict[str, object] = json.loads(os.environ.get(OVERRIDES, "{}"))
@@ -109,4 +118,13 @@ def as_variables(overrides: Mapping[str, object]) -> dict[str, str]:
 
 def print_json(document: object) -> None:
     """One JSON document on standard output."""
-    typer.echo(printable(json.dumps(document, ensure_ascii=False, default=str)))
+    typer.echo(printable(json.dumps(_with_null(document), ensure_ascii=False, default=str)))
+
+
+def _with_null(value: object) -> object:
+    """The document with null for what is no finite number, which JSON has not; as the HTTP API answers."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {name: _with_null(entry) for name, entry in value.items()}
+    return [_with_null(entry) for entry in value] if isinstance(value, list | tuple) else value

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from model.evaluation.models import Budget, Config, FitContext, ModelSpec
     from model.evaluation.protocols import Fold
 
-DEFAULT_MODELS = ("popularity", "co-occurrence", "item-knn", "vsknn", "sasrec", "sasrec-text", "hm4sr")
 FALLBACK = "popularity"
 PEER_LIBRARIES = ("rectools:", "implicit:")
 TEXT_FEATURES = 128

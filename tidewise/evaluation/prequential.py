@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.evaluation.metrics import Array, bootstrap_over_users, hit, ndcg
+from storage.whole_files import whole_file
 from tidewise.evaluation.charts import write_line_chart
 from tidewise.evaluation.files import TEXT_FEATURES, cut_of
 from tidewise.evaluation.product import default_settings, with_contents, within
@@ -144,7 +145,8 @@ def report(plan: PrequentialReplay, runs: Mapping[str, Sequence[ArmResult]]) -> 
 def write_chart(report: Mapping[str, Any], path: Path) -> None:
     """NDCG@10 over the periods, a line for each arm."""
     lines = {name: arm["by_period"] for name, arm in report["arms"].items()}
-    write_line_chart(path, "NDCG@10 by period", lines, report["periods"])
+    with whole_file(path) as part:
+        write_line_chart(part, "NDCG@10 by period", lines, report["periods"])
 
 
 def _mean(runs: Sequence[ArmResult], popular: Array, metric: Callable[[Array, int], Array]) -> Array:

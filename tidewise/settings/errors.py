@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from core.events.interactions import shorten
 from tidewise.settings.renamed import RENAMED
-from tidewise.settings.section import field_at, leaf_names
+from tidewise.settings.section import field_at, leaf_names, names_below
 from tidewise.settings.sources import Source, origin_of
 
 PLAIN = (str, int, float, bool)
@@ -46,7 +46,14 @@ def _got(detail: ErrorDetails, *, is_secret: bool) -> str:
 def _advice(name: str, table: type[BaseModel]) -> str:
     if name in RENAMED:
         return f"it is called {RENAMED[name]} since version 0.2"
-    near = difflib.get_close_matches(name, leaf_names(table), n=1)
+    start, _, last = name.rpartition(".")
+    if start and (fields := names_below(start.split("."), table)):
+        near = [f"{start}.{field}" for field in difflib.get_close_matches(last, fields, n=1)]
+    elif "." not in name:
+        near = [f"the section {section}" for section in difflib.get_close_matches(name, table.model_fields, n=1)]
+    else:
+        near = []
+    near = near or difflib.get_close_matches(name, leaf_names(table) if "." in name else (), n=1)
     return f"did you mean {near[0]}?" if near else "docs/settings.md lists every name"
 
 

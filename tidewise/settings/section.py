@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
+from inspect import isclass
+from typing import Annotated, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
@@ -39,6 +40,18 @@ def leaf_names(table: type[BaseModel]) -> list[str]:
     return [
         f"{section}.{name}" for section, field in table.model_fields.items() for name in section_of(field).model_fields
     ]
+
+
+def names_below(path: Sequence[str], table: type[BaseModel]) -> list[str]:
+    """The names that a section has, or an entry of a setting that holds tables by name; none below other paths."""
+    match path:
+        case [section] if section in table.model_fields:
+            return list(section_of(table.model_fields[section]).model_fields)
+        case [_, _, _] if field := field_at(path, table):
+            entries = [each for each in get_args(field.annotation) if isclass(each) and issubclass(each, BaseModel)]
+            return [name for entry in entries for name in entry.model_fields]
+        case _:
+            return []
 
 
 def section_of(field: FieldInfo) -> type[BaseModel]:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, TomlConfigSettingsSource
 
-from core.errors import InvalidSettings
+from core.errors import InvalidSettings, plain_reason
 from tidewise.settings.section import leaf_names
 
 PREFIX = "TIDEWISE_"
@@ -66,7 +66,8 @@ class VariableFile(Variable):
         try:
             value = path.read_text(encoding="utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
-            msg = f"environment variable {name}: wanted the path of a readable text file, got: {error}"
+            got = f"{path}: {plain_reason(error)}"
+            msg = f"environment variable {name}: wanted the path of a readable text file, got {got}"
             raise InvalidSettings(msg) from None
         super().__init__(table, name.removesuffix(FILE_SUFFIX), value)
         self.origin = f"file {path} (environment variable {name})"
@@ -81,7 +82,8 @@ class TomlFile(TomlConfigSettingsSource):
             path.open("rb").close()  # pydantic-settings reads a missing file as an empty one
             super().__init__(table, path)
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            msg = f"{path}: wanted a readable TOML file, got: {error}; correct the file or name another with --config"
+            reason = plain_reason(error)
+            msg = f"{path}: wanted a readable TOML file, got: {reason}; correct the file or name another with --config"
             raise InvalidSettings(msg) from None
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from core.errors import InvalidSettings, TrainingProcessLost
+from core.errors import TrainingProcessLost
 from tidewise.process_setup import end_with_parent, own_command
 
 if TYPE_CHECKING:
@@ -58,12 +58,13 @@ def training_processes(setting: int, *, device: str = "cpu") -> Iterator[Process
     On one machine they divide the CPU threads of this one. Raises `InvalidSettings` if there is no GPU for each and
     `device` is "cuda", `TrainingProcessLost` if one of them ends early.
     """
-    from model.training.process_group import SINGLE, joined
+    from model.training.process_group import SINGLE, check_gpus, joined
     from model.training.threads import divided_threads
 
     size = num_processes(setting)
     if device == "cuda":
-        _check_gpus(int(os.environ.get("LOCAL_WORLD_SIZE", size)))
+        num_local = int(os.environ.get("LOCAL_WORLD_SIZE", size))
+        check_gpus(num_local, option="train.device", remedy="set train.processes, or train.device to cpu")
     if size == 1:
         yield SINGLE
     elif _by_torchrun():
@@ -74,16 +75,6 @@ def training_processes(setting: int, *, device: str = "cpu") -> Iterator[Process
         with divided_threads(size), _started(size) as rendezvous, joined(rendezvous, rank=0) as group:
             yield group
             group.broadcast(None)
-
-
-def _check_gpus(num_processes: int) -> None:
-    from model.training.process_group import num_gpus
-
-    if num_processes > num_gpus():
-        msg = (
-            f"train.device: wanted a GPU for each of {num_processes} processes, found {num_gpus()}; set train.processes"
-        )
-        raise InvalidSettings(msg)
 
 
 def _by_torchrun() -> bool:

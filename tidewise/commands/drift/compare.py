@@ -8,9 +8,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from core.events.interactions import check_id
 from core.interests.mix import Mix
 from core.interests.report import InterestReport
 from core.times import minute_text
+from storage.whole_files import check_folder, write_text
 from tidewise.bootstrap import System, open_existing
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
 
@@ -43,11 +45,13 @@ def compare(
     from core.interests.table import csv_text
     from serving.schemas.interests import report_out
 
+    if csv is not None:
+        check_folder(csv)
     with open_existing(settings_of(data, config, set_)) as system:
         bounds = bounds_of(since, until, reference_since, reference_until)
         report = read_chosen(system, bounds, user=user)
     if csv is not None:
-        csv.write_text(csv_text(report), encoding="utf-8")
+        write_text(csv, csv_text(report))
     if json_:
         print_json(report_out(report))
     else:
@@ -66,7 +70,7 @@ def read_chosen(system: System, bounds: dict[str, str], *, user: str | None = No
     """The report of a period; raises `InvalidInput` and `NotFound`."""
     from serving.routes.interests import read_report
 
-    return read_report(system.store, bounds, user_id=user)
+    return read_report(system.store, bounds, user_id=None if user is None else check_id("user", user))
 
 
 def _print(report: InterestReport, document: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ import typer
 from core.interests.report import InterestReport
 from core.ports.store import ReadTransaction
 from core.records.drift import Alarm
+from storage.whole_files import check_folder, write_text
 from tidewise.bootstrap import open_existing
 from tidewise.commands.drift.compare import ReferenceSince, ReferenceUntil, Since, Until, bounds_of, read_chosen
 from tidewise.commands.options import Config, Data, Json, Set, print_json, screen, settings_of
@@ -35,13 +36,14 @@ def report(
     from tidewise.reports.interest_page import interest_page
 
     require_matplotlib()
+    check_folder(out)
     with open_existing(settings_of(data, config, set_)) as system:
         bounds = bounds_of(since, until, reference_since, reference_until)
         interests = read_chosen(system, bounds, user=user)
         with system.store.read() as read:
             alarms = _alarms(read, interests) if user is None else []
             charts = _charts(read, interests, alarms)
-    out.write_text(interest_page(interests, alarms, charts), encoding="utf-8")
+    write_text(out, interest_page(interests, alarms, charts))
     if json_:
         print_json({"out": str(out), "sentences": interests.sentences, "alarms": len(alarms)})
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from model.evaluation.names import DEFAULT_MODELS
 from tidewise.commands.evaluation.options import (
     ComparisonRequest,
     LeaveOneOutRequest,
@@ -58,7 +59,7 @@ def temporal(request: TemporalRequest) -> None:
 def _compare(request: ComparisonRequest, protocol: Callable[[Dataset], Fold]) -> None:
     from tidewise.evaluation import files as evaluation
 
-    names = request.model or evaluation.DEFAULT_MODELS
+    names = request.model or DEFAULT_MODELS
     evaluation.specs_of([*names, request.against])  # an unknown name is an error before anything is read
     files = request.files()
     plan = evaluation.ComparisonPlan(
@@ -80,11 +81,13 @@ def _compare(request: ComparisonRequest, protocol: Callable[[Dataset], Fold]) ->
 
 def prequential(request: PrequentialRequest) -> None:
     """Replay the events and compare ways of continuous learning."""
+    from storage.whole_files import check_folder
     from tidewise.evaluation import prequential as evaluation
     from tidewise.evaluation.charts import require_matplotlib
 
     if request.chart is not None:
         require_matplotlib()
+        check_folder(request.chart)
     names, against = evaluation.arms_of(request.model, request.against)
     files, budget = request.files(), request.budget()
     with EvaluationBar() as bar:

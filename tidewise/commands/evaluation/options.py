@@ -11,7 +11,9 @@ import typer
 
 from core.cores import num_cores
 from core.events.history import WindowShape
+from model.evaluation.names import DEFAULT_MODELS, MODELS
 from tidewise.commands.files.file_options import FORMATS_HELP, FileOptions
+from tidewise.commands.options import finite
 from tidewise.files import time_zone
 
 if TYPE_CHECKING:
@@ -48,11 +50,7 @@ class Seen(StrEnum):
     HIDE = "hide"
 
 
-MODELS = (
-    "popularity, co-occurrence, item-knn, vsknn, ease, sasrec, sasrec-text, gru4rec, gru4rec-text, hm4sr, "
-    "hm4sr:ABLATION+..., river-mf, rectools:sasrec, rectools:sasrec-sampled, rectools:ligr, rectools:bert4rec, "
-    "implicit:als, implicit:bpr (default: most of them)"
-)
+MODELS_HELP = f"A model; repeat for more: {', '.join(MODELS)} (default: {', '.join(DEFAULT_MODELS)})."
 ARMS = (
     "popularity, co-occurrence, counts, vsknn, frozen-frozen, frozen, fine-tune, fine-tune+replay, fine-tune+rank, "
     "retrain, product, product:encoder (default: all but the last two, counts and fine-tune+rank)"
@@ -74,7 +72,10 @@ class EvaluationRequest(FileOptions):
     seeds: Annotated[int, typer.Option(help="Seeds of each model with randomness.", min=1)] = 1
     epochs: Annotated[int, typer.Option(help="Maximum epochs of a training.", min=1)] = 30
     patience: Annotated[int, typer.Option(help="Epochs without improvement before early stopping.", min=1)] = 3
-    max_minutes: Annotated[float | None, typer.Option(help="Maximum minutes of a training.", show_default=False)] = None
+    max_minutes: Annotated[
+        float | None,
+        typer.Option(min=0.001, callback=finite, help="Maximum minutes of a training.", show_default=False),
+    ] = None
     window: Annotated[int, typer.Option(help="Events that a network reads.", min=1)] = 50
     width: Annotated[int, typer.Option(help="Width of the networks.", min=1)] = 64
     device: Annotated[str, typer.Option(help="Device of the networks: auto, cpu or cuda.")] = "auto"
@@ -125,9 +126,7 @@ class EvaluationRequest(FileOptions):
 class ComparisonRequest(EvaluationRequest):
     """What the protocols with one training take."""
 
-    model: Annotated[
-        list[str] | None, typer.Option(help=f"A model; repeat for more: {MODELS}.", show_default=False)
-    ] = None
+    model: Annotated[list[str] | None, typer.Option(help=MODELS_HELP, show_default=False)] = None
     against: Annotated[str, typer.Option(help="The model that others are compared with.")] = "popularity"
     features: Annotated[
         list[str] | None,

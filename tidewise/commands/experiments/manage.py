@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -107,7 +108,8 @@ def delete(name: Name, data: Data = None, config: Config = None, set_: Set = Non
 
 def _arm_line(experiment: Experiment, arm: ArmOutcome) -> str:
     sums = sums_of(arm.sums, experiment.metric)
-    line = f"{arm.name:<20}  {sums.users:>9,} users  {experiment.metric} {sums.ratio:.4f}"
+    ratio = "-" if math.isnan(sums.ratio) else f"{sums.ratio:.4f}"  # without answers
+    line = f"{arm.name:<20}  {sums.users:>9,} users  {experiment.metric} {ratio}"
     comparison = arm.comparisons.get(experiment.metric)
     if comparison is None:
         return f"{line}  control"

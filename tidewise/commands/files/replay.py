@@ -16,9 +16,11 @@ from core.errors import InvalidInput
 from core.events.interactions import Interaction
 from core.imports.event_import import read_history
 from core.imports.rows import BadLine
+from core.times import second_text
 from tidewise.client import Client
 from tidewise.commands.files.file_options import FORMATS_HELP, EventFileOptions
-from tidewise.commands.options import Config, Data, Json, Kafka, Set, notes, print_json, screen, settings_of
+from tidewise.commands.files.line_numbers import NumberedRows
+from tidewise.commands.options import Config, Data, Json, Kafka, Set, finite, notes, print_json, screen, settings_of
 from tidewise.commands.requests import command_of
 from tidewise.files import opened
 from tidewise.live_traffic import TrafficPace, events_bar, replay_live
@@ -52,12 +54,18 @@ class ReplayRequest(EventFileOptions):
         int, typer.Option(min=1, help="To a server: parallel clients; each sends the events of its users.")
     ] = 1
     kafka: Kafka = None
-    rate: Annotated[float | None, typer.Option(help="Events per second (default: unlimited).", show_default=False)] = (
-        None
-    )
+    rate: Annotated[
+        float | None,
+        typer.Option(min=0.001, callback=finite, help="Events per second (default: unlimited).", show_default=False),
+    ] = None
     speed: Annotated[
         float | None,
-        typer.Option(help="To Kafka: replay at the events' times, this many times faster.", show_default=False),
+        typer.Option(
+            min=0.001,
+            callback=finite,
+            help="To Kafka: replay at the events' times, this many times faster.",
+            show_default=False,
+        ),
     ] = None
     group: Annotated[int, typer.Option(min=1, max=10_000, help="To Kafka: maximum events per message.")] = 1
     data: Data = None
@@ -105,18 +113,42 @@ class BadLines:
             notes.print(f"{path.name}, line {line.line}: {line.reason}", markup=False, highlight=False)
 
 
+@dataclass
+class TimeOrder:
+    """Warns once of an event that is earlier than one before it: `replay` sends it late, as the file has it."""
+
+    newest_ms: int = 0
+    is_warned: bool = False
+
+    def note(self, path: Path, line: int, time_ms: int) -> None:
+        """Compare the next event with those before it."""
+        if time_ms >= self.newest_ms:
+            self.newest_ms = time_ms
+        elif not self.is_warned:
+            self.is_warned = True
+            text = (
+                f"warning: {path.name}, line {line}: {second_text(time_ms)} UTC is earlier than an event before it, "
+                f"{second_text(self.newest_ms)} UTC; sort the files by time"
+            )
+            notes.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def _events(request: ReplayRequest, settings: Settings, bad: BadLines) -> Iterator[Interaction]:
-    """The events of all files, each from the time on that is asked for."""
+    """The events of all files, each from the time on that is asked for; warns of the first one out of order."""
+    order = TimeOrder()
     for path in request.file:
         rules = request.rules(settings, path)
         from_ms = 0 if request.from_ is None else rules.time_of("--from", request.from_)
         with opened(path, request.format_of(path)) as reader:
-            events = read_history(reader, rules=rules, on_bad=partial(bad.note, path))
-            yield from dropwhile(partial(_is_before, from_ms), events)
+            rows = NumberedRows(reader)
+            events = rows.numbered(read_history(rows, rules=rules, on_bad=partial(bad.note, path)))
+            for line, event in dropwhile(partial(_is_before, from_ms), events):
+                order.note(path, line, event.time_ms)
+                yield event
 
 
-def _is_before(time_ms: int, event: Interaction) -> bool:
-    return event.time_ms < time_ms
+def _is_before(time_ms: int, numbered: tuple[int, Interaction]) -> bool:
+    return numbered[1].time_ms < time_ms
 
 
 def _check(request: ReplayRequest, *, into_kafka: bool) -> None:

@@ -20,6 +20,7 @@ from tidewise.commands.options import (
     Set,
     as_arguments,
     as_variables,
+    finite,
     notes,
     overrides_of,
     print_json,
@@ -52,7 +53,7 @@ def train(
     tunes: Annotated[
         bool, typer.Option("--tune", help="First try variants of the settings, and keep the best for full trainings.")
     ] = False,
-    tune_minutes: Annotated[float, typer.Option(min=0.1, help="Minutes for --tune, in all.")] = 10.0,
+    tune_minutes: Annotated[float, typer.Option(min=0.1, callback=finite, help="Minutes for --tune, in all.")] = 10.0,
     json_: Json = False,
 ) -> None:
     """Train a model, compare it with what serves and with counting, and promote it if it is not worse.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import httpx
 import typer
 
 from core.clock import DAY_MS, WallClock
-from core.errors import TidewiseError
+from core.errors import NotFound, TidewiseError
 from core.ports.store import ReadTransaction
 from core.times import minute_text
 from tidewise.bootstrap import System, open_existing
@@ -20,6 +21,7 @@ from tidewise.settings.schema import Settings
 
 EXIT_PROBLEM = 1
 FIRST_STEPS = "`tidewise import --events FILE --items FILE` loads your data, `tidewise demo` shows a simulated shop"
+COMMAND = re.compile(r"`tidewise [^`]+`")
 OLD_DAYS = 30
 TIMEOUT_S = 2.0
 
@@ -64,8 +66,11 @@ def _findings(settings: Settings, url: str) -> Iterator[Finding]:
                 yield from model_findings(read, settings)
             if settings.kafka.bootstrap_servers:
                 yield from _kafka_findings(settings, system)
-    except TidewiseError as error:
+    except NotFound as error:
         yield Finding("database", str(error), problem=True, command=FIRST_STEPS)
+    except TidewiseError as error:
+        named = COMMAND.search(str(error))
+        yield Finding("database", str(error), problem=True, command=named[0] if named else "")
     yield _server_finding(url, settings)
 
 
@@ -114,6 +119,13 @@ def _print(findings: list[Finding]) -> None:
     for finding in findings:
         mark = "!" if finding.problem else " "
         screen.print(f"{mark} {finding.part}: {finding.text}", markup=False, highlight=False, soft_wrap=True)
-    urgent = sorted((finding for finding in findings if finding.command), key=lambda finding: not finding.problem)
-    if urgent:
-        screen.print(f"Next: {urgent[0].command}", markup=False, highlight=False, soft_wrap=True)
+    if step := _next_step(findings):
+        screen.print(f"Next: {step}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _next_step(findings: list[Finding]) -> str:
+    """What mends the first problem; without one, the first command that a finding names."""
+    for finding in findings:
+        if finding.problem:
+            return finding.command or f"mend what the line of {finding.part} says, then run `tidewise doctor` again"
+    return next((finding.command for finding in findings if finding.command), "")

@@ -12,7 +12,7 @@ from core.records.api_keys import ApiKey, Scope
 from core.times import minute_text
 from tidewise.bootstrap import open_existing, open_system
 from tidewise.commands.operation.audit import audited
-from tidewise.commands.options import Config, Data, Json, Set, notes, print_json, screen, settings_of
+from tidewise.commands.options import Config, Data, Json, Set, finite, notes, print_json, screen, settings_of
 from tidewise.settings.schema import Settings
 
 app = typer.Typer(no_args_is_help=True, help="Make, list, rotate and revoke API keys.")
@@ -35,10 +35,12 @@ def create(
         Literal["read", "write", "admin"],
         typer.Option(help="read: answers; write: events and items too; admin: everything.", show_default=False),
     ],
-    days: Annotated[float | None, typer.Option(min=0.0, help="Days until it expires.", show_default=False)] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0.0, callback=finite, help="Days until it expires.", show_default=False)
+    ] = None,
     max_per_second: Annotated[
         float | None,
-        typer.Option(min=0.001, help="Requests per second that a server accepts.", show_default=False),
+        typer.Option(min=0.001, callback=finite, help="Requests per second that a server accepts.", show_default=False),
     ] = None,
     scenario: Annotated[
         list[str] | None,
@@ -79,7 +81,9 @@ def list_keys(data: Data = None, config: Config = None, set_: Set = None, json_:
 
 def rotate(
     name: Name,
-    overlap_hours: Annotated[float, typer.Option(min=0.0, help="Hours for which the old secret remains valid.")] = 24.0,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0.0, callback=finite, help="Hours for which the old secret remains valid.")
+    ] = 24.0,
     data: Data = None,
     config: Config = None,
     set_: Set = None,

@@ -39,6 +39,7 @@ def test_the_events_of_both_periods_come_as_a_file(api: Api) -> None:
     ("query", "status", "message"),
     [
         ({"since": NOW_MS, "until": NOW_MS - 1}, 422, "since: wanted a time before the end of the period"),
+        ({"since": "2011-12-01", "until": "2011-11-01"}, 422, "the period, '2011-11-01', got '2011-12-01'"),
         ({"reference_since": NOW_MS}, 422, "reference_since: wanted a time before"),
         ({"format": "pdf"}, 422, "format: wanted json or csv, got 'pdf'"),
         ({"days": "3"}, 422, "unknown field"),

@@ -137,6 +137,25 @@ def test_an_unknown_name_in_the_file_is_an_error_with_the_nearest_name(tmp_path:
         load("[server]\nprot = 1", folder=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "meant"),
+    [
+        ("[windw]\nsize = 3", "windw", "the section window"),
+        ("[events.types.view]\nwieght = 3", "events.types.view.wieght", "events.types.view.weight"),
+        ("[events]\ntpes = 3", "events.tpes", "events.types"),
+    ],
+)
+def test_advice_for_an_unknown_name_is_of_its_kind(text: str, name: str, meant: str, tmp_path: Path) -> None:
+    message = rf"^{re.escape(name)} \(file .*\): no such setting; did you mean {re.escape(meant)}\?$"
+    with pytest.raises(InvalidSettings, match=message):
+        load(text, folder=tmp_path)
+
+
+def test_a_missing_settings_file_is_told_in_plain_words(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=r"nofile\.toml: wanted a readable TOML file, got: no such file;"):
+        load_settings(config=tmp_path / "nofile.toml", environment={})
+
+
 @pytest.mark.parametrize("old", RENAMED)
 def test_an_old_name_is_an_error_that_gives_the_new_name(old: str, tmp_path: Path) -> None:
     section, name = old.split(".")
