@@ -26,7 +26,9 @@ class DefinitionKind:
 
     def not_stored(self, name: str) -> NotFound:
         """The error of a name under which nothing is stored."""
-        return NotFound(f"no {self.name} is stored as {name!r}; GET /v1/{self.name}s lists all")
+        return NotFound(
+            f"no {self.name} is stored as {name!r}; GET /v1/{self.name}s, or `tidewise {self.name}s list`, lists all"
+        )
 
 
 SCENARIO = DefinitionKind("scenario", attrgetter("scenarios"), attrgetter("scenarios"))

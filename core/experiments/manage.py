@@ -39,7 +39,8 @@ def save_experiment(
     experiment = parse_experiment(definition, name=check_name(name), now_ms=now_ms)
     for scenario in (experiment.scenario, *(arm.scenario for arm in experiment.arms)):
         if scenario and scenario not in scenarios:
-            msg = f"scenario: wanted a known name, got {scenario!r}; PUT /v1/scenarios/NAME makes one"
+            advice = "`tidewise scenarios put`, or PUT /v1/scenarios/NAME, makes one"
+            msg = f"scenario: wanted a known name, got {scenario!r}; {advice}"
             raise InvalidInput(msg, field="scenario")
     with store.transaction() as tx:
         change = add_experiment(tx, name, definition, author=author, now_ms=now_ms)

@@ -26,7 +26,10 @@ class CurrentScenarios(FollowedDefinitions[Scenario]):
         """One by name; raises `UnknownDefinition`."""
         named = self.all().get(name)
         if named is None:
-            known = ", ".join(list(self.all())[:20]) or "none yet; PUT /v1/scenarios/NAME makes one"
+            known = (
+                ", ".join(list(self.all())[:20])
+                or "none yet; `tidewise scenarios put`, or PUT /v1/scenarios/NAME, makes one"
+            )
             msg = f"scenario: wanted a known name, got {shorten(name)}; known are {known}"
             raise UnknownDefinition(msg, field="scenario")
         return named.parsed

@@ -31,7 +31,8 @@ def revert_scenario(store: Store, name: str, revision: int, *, author: str, cloc
         tx.scenarios.lock()
         older = {change.revision: change for change in tx.scenarios.history(name, limit=MAX_REVISIONS)}
         if revision not in older:
-            msg = f"scenario {name!r} has no revision {revision}; its revisions are listed under /revisions"
+            lists = f"`tidewise scenarios show {name}`, or GET /v1/scenarios/{name}/revisions, lists them"
+            msg = f"scenario {name!r} has no revision {revision}; {lists}"
             raise NotFound(msg)
         change = tx.scenarios.add(name, older[revision].definition, author=author, now_ms=clock.now_ms())
         tx.commit()

@@ -78,7 +78,10 @@ class CurrentSegments(FollowedDefinitions[Segment]):
                 continue
             unknown = [choice for choice in condition.any_of if choice not in self.all()]
             if unknown:
-                known = ", ".join(list(self.all())[:20]) or "none yet; PUT /v1/segments/NAME makes one"
+                known = (
+                    ", ".join(list(self.all())[:20])
+                    or "none yet; `tidewise segments put`, or PUT /v1/segments/NAME, makes one"
+                )
                 msg = f"{SEGMENT_NAME}: wanted a known name, got {shorten(unknown[0])}; known are {known}"
                 raise UnknownDefinition(msg, field="where")
 
