@@ -27,7 +27,8 @@ from core.records.stored import DeadLetter
 
 BATCH_ROWS = 50_000  # read at once, and in one transaction where others write: blocks them for one to four seconds
 MAX_ROWS = 400_000  # in one transaction: the more, the fewer times the window of a user is read and written
-GROWS_BELOW_S, SHRINKS_ABOVE_S = 5.0, 10.0  # a transaction; other processes wait for 10 s and give up
+GROWS_BELOW_S = 8.0  # a transaction: twice the rows take less than twice as long
+SHRINKS_ABOVE_S = 10.0  # other processes that wait give up
 MAX_BAD_SHOWN = 20
 MAX_BAD_ROWS = 1_000  # where most rows are bad: the columns or the unit are wrong, not the rows
 FINGERPRINT_ROWS = 1_000
@@ -106,14 +107,16 @@ def import_history(
     before_ms: int | None = None,
     progress: Progress | None = None,
     batch_rows: int = BATCH_ROWS,
+    report: ImportReport | None = None,
 ) -> ImportReport:
     """Apply the rows of a file (with time < `before_ms`) in their order; bad lines become dead letters.
 
+    `report`: is filled meanwhile, and says what was stored also after Ctrl-C or a full disk.
     `store`: remembers what the file begins with, to recognise it under another name; transactions grow while no other
     process waits for it. Raises `InvalidInput` if the file cannot be used at all (nothing was applied) and
     `BrokenImport` if it is truncated or damaged, or most rows are bad.
     """
-    report, names = ImportReport(), None
+    report, names = report or ImportReport(), None
     waiting = _WaitingRows(ingestor, plain_name(reader.name), store, report, now_ms=now_ms, num_rows=batch_rows)
     try:
         for num_lines, events, bad in _chunks(reader, rules, batch_rows):

@@ -130,7 +130,9 @@ def import_files(request: ImportRequest) -> None:
                     )
             for path in rules:
                 with _reading(path, request) as (reader, bar), reports.of("events", path) as take:
-                    take(_import_events(reader, system, rules[path], before=request.before, progress=bar))
+                    _import_events(
+                        reader, system, rules[path], take(ImportReport()), before=request.before, progress=bar
+                    )
             with system.store.read() as read:
                 warn(catalogue_findings(read, settings))
     finally:
@@ -139,9 +141,15 @@ def import_files(request: ImportRequest) -> None:
 
 
 def _import_events(
-    reader: RowReader, system: System, rules: RowRules, *, before: str | None, progress: ProgressCallback
-) -> ImportReport:
-    return import_history(
+    reader: RowReader,
+    system: System,
+    rules: RowRules,
+    report: ImportReport,
+    *,
+    before: str | None,
+    progress: ProgressCallback,
+) -> None:
+    import_history(
         reader,
         system.ingestor,
         rules=rules,
@@ -149,6 +157,7 @@ def _import_events(
         store=system.store,
         before_ms=None if before is None else rules.time_of("--before", before),
         progress=progress,
+        report=report,
     )
 
 
@@ -171,14 +180,19 @@ class Reports:
         self._silent = silent
 
     @contextmanager
-    def of(self, kind: str, path: Path) -> Iterator[Callable[[ImportReport], None]]:
-        """Take the report of a file, also after a failure."""
+    def of(self, kind: str, path: Path) -> Iterator[Callable[[ImportReport], ImportReport]]:
+        """Take the report of a file, complete or to be filled; after a failure it is printed if rows were read."""
         start_s = time.perf_counter()
         taken: list[ImportReport] = []
+
+        def take(report: ImportReport) -> ImportReport:
+            taken[:] = [report]
+            return report
+
         try:
-            yield taken.append
-        except BrokenImport as error:
-            taken.append(error.report)
+            yield take
+        except BaseException as error:
+            taken[:] = [error.report] if isinstance(error, BrokenImport) else [each for each in taken if each.num_rows]
             raise
         finally:
             for report in taken:

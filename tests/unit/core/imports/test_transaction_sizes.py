@@ -13,7 +13,7 @@ from file_doubles import rows_of
 from core.events.history import WindowShape
 from core.events.interactions import EventTypes
 from core.imports import event_import
-from core.imports.event_import import import_history
+from core.imports.event_import import ImportReport, import_history
 from core.imports.event_rows import HistoryColumns, RowRules
 from core.ingestion.ingest import Ingestor
 
@@ -72,13 +72,16 @@ class Clock:
 def imported(num_rows: int, *, num_alone: int = 1000) -> list[int]:
     """The sizes of the transactions of a file, of which the first is to hold two rows."""
     store = BusyStore(num_alone)
+    take(store, num_rows, ImportReport())
+    assert sum(store.sizes) == num_rows
+    return store.sizes
+
+
+def take(store: BusyStore, num_rows: int, report: ImportReport) -> None:
     content = "user_id,item_id,time\n" + "".join(f"ann,tea{n},{1_700_000_000 + n}\n" for n in range(num_rows))
     ingestor = Ingestor(store, types=EventTypes(), shape=WindowShape())
-    report = import_history(
-        rows_of("log.csv", content), ingestor, rules=RULES, now_ms=NOW_MS, store=store, batch_rows=2
-    )
-    assert report.num_accepted == sum(store.sizes) == num_rows
-    return store.sizes
+    rows = rows_of("log.csv", content)
+    import_history(rows, ingestor, rules=RULES, now_ms=NOW_MS, store=store, batch_rows=2, report=report)
 
 
 @pytest.fixture(autouse=True)
@@ -95,10 +98,26 @@ def test_from_when_another_process_has_waited_transactions_are_small() -> None:
 
 
 def test_transactions_that_take_long_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_import, "time", Clock(6.0))
+    monkeypatch.setattr(event_import, "time", Clock(9.0))
     assert imported(7) == [2, 2, 2, 1]
 
 
 def test_transactions_that_others_would_give_up_waiting_for_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_import, "time", Clock(1.0, 1.0, 1.0, 11.0))
     assert imported(40) == [2, 4, 8, 16, 8, 2]
+
+
+def test_the_report_of_an_interrupted_import_says_what_was_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, report, clock = BusyStore(1000), ImportReport(), Clock(0.0)
+    seconds = iter([0.0] * 4)  # before and after each of two transactions
+
+    def monotonic() -> float:
+        if (second := next(seconds, None)) is None:
+            raise KeyboardInterrupt
+        return second
+
+    monkeypatch.setattr(clock, "monotonic", monotonic)
+    monkeypatch.setattr(event_import, "time", clock)
+    with pytest.raises(KeyboardInterrupt):
+        take(store, 50, report)
+    assert report.num_accepted == sum(store.sizes) == 6
