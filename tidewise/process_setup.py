@@ -15,6 +15,7 @@ import resource
 import secrets
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,8 @@ YOUNG_OBJECTS = 20_000  # more allocated than freed since the last collection be
 OBJECTS_WHILE_IMPORTING = 1_000_000  # a start allocates 450,000 that stay
 LOW_PRIORITY = 5  # niceness of a process that works beside those that answer or commit
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # its number by machine; C libraries hardly wrap it
+SLICE_NS = 100_000  # the shortest that the kernel grants
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of mallopt(3)
 NUM_ARENAS = 2  # pools of memory, each of which keeps freed pieces for the threads that share it
 LARGE_BYTES = 5_000_000  # of an array: more than the scores of a million items
@@ -85,6 +88,25 @@ def set_switch_interval() -> None:
     start, p50 61 -> 30 ms and p99 283 -> 99 ms, at the cost of 5% more CPU where 8 clients ask and nothing computes.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+
+
+def ask_for_short_slices() -> None:
+    """Let threads of this process run as soon as they wake, beside processes that compute: for .1 ms at a time.
+
+    An answer sleeps and wakes several times, and Linux lets a process that computes, even one of low priority, finish
+    its slice of 3 ms first. From 6.12 on (sched_setattr(2), EEVDF) a thread with a shorter slice need not wait for
+    that; its share of the CPU stays the same. Elsewhere nothing changes. Threads started later inherit it. With 8
+    clients on two cores p99 fell from 24 to 15 ms, beside changes of items and events from 81 to 61 ms.
+    """
+    call = SYS_SCHED_SETATTR.get(os.uname().machine)
+    if sys.platform != "linux" or call is None:
+        return
+    library = ctypes.CDLL(None)
+    for thread in os.listdir("/proc/self/task"):
+        niceness = os.getpriority(os.PRIO_PROCESS, int(thread))
+        # struct sched_attr: size, policy (SCHED_OTHER), flags, nice, priority, runtime, deadline, period
+        attributes = struct.pack("=IIQiIQQQ", 48, 0, 0, niceness, 0, SLICE_NS, 0, 0)
+        library.syscall(call, int(thread), attributes, 0)  # refused by an old kernel or a sandbox: as before
 
 
 def keep_little_memory() -> None:

@@ -23,7 +23,13 @@ from core.records.outcomes import Answer
 from tidewise.bootstrap import System, open_system
 from tidewise.data_folder import hold
 from tidewise.metrics.monitor import MonitorCollector, StoredDriftCollector
-from tidewise.process_setup import LOW_PRIORITY, freeze_gc, set_switch_interval, use_log_format
+from tidewise.process_setup import (
+    LOW_PRIORITY,
+    ask_for_short_slices,
+    freeze_gc,
+    set_switch_interval,
+    use_log_format,
+)
 from tidewise.processes.answer_handover import receiving
 from tidewise.processes.api_services import answer_log, api_services
 from tidewise.processes.encoding import start_encoding
@@ -221,6 +227,7 @@ def _serve(
     app = create_app(services)
     freeze_gc()
     set_switch_interval()
+    ask_for_short_slices()
     server = system.settings.server
     tls = Tls(server.tls_certificate, server.tls_key) if server.tls_certificate else None
     serve(app, host=server.host, port=server.port, on_bound=on_bound, shares_port=shares_port, tls=tls)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import platform
 import subprocess
 import sys
 import weakref
@@ -32,6 +33,7 @@ def test_a_log_record_is_one_line_of_json() -> None:
     assert entry["time"].endswith("+00:00")
 
 
+LINUX = tuple(int(number) for number in platform.release().split(".")[:2])
 FORGED = "no such user\n2026-01-01 00:00:00,000 INFO tidewise: all is well\r\x1b[2J\x9b31m\u202e\u2028end"
 
 
@@ -139,3 +141,31 @@ def test_freeze_gc_spares_what_is_alive_and_makes_collections_rare() -> None:
     finally:
         gc.unfreeze()
         gc.set_threshold(*before)
+
+
+SLICES = """
+import ctypes, struct, threading
+from tidewise.process_setup import ask_for_short_slices
+
+GETATTR = {"x86_64": 315, "aarch64": 275}
+
+def slice_ns(thread):
+    attributes = ctypes.create_string_buffer(48)
+    assert ctypes.CDLL(None).syscall(GETATTR[__import__("platform").machine()], thread, attributes, 48, 0) == 0
+    return struct.unpack_from("=IIQiIQ", attributes.raw)[5]
+
+stop = threading.Event()
+before = threading.Thread(target=stop.wait)
+before.start()
+ask_for_short_slices()
+after = threading.Thread(target=stop.wait)
+after.start()
+print(*(slice_ns(thread.native_id) for thread in (threading.main_thread(), before, after)))
+stop.set()
+"""
+
+
+@pytest.mark.skipif(LINUX < (6, 12), reason="needs Linux 6.12, which has slices of a thread's own")
+def test_all_threads_get_short_slices() -> None:
+    done = subprocess.run([sys.executable, "-c", SLICES], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "100000 100000 100000\n"
