@@ -188,7 +188,9 @@ def _bound(host: str, port: int, *, shared: bool = False) -> Iterator[socket.soc
         msg = f"server.host: {host!r} is no address of this machine ({error.strerror}); listen on 127.0.0.1 or 0.0.0.0"
         raise InvalidSettings(msg) from None
     with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a server before may linger
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             listener.bind(address)
         except OSError as error:

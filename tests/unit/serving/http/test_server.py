@@ -42,6 +42,17 @@ def test_servers_start_again_while_connections_they_closed_linger() -> None:
             assert again == port
 
 
+def test_connections_of_an_ended_server_keep_no_port() -> None:
+    """The side that closes first remembers a connection for a minute."""
+    with socket.create_server((HOST, 0)) as ended:
+        address = ended.getsockname()
+        with socket.create_connection(address) as client:
+            ended.accept()[0].close()
+            assert client.recv(1) == b""
+    with reserved_port(*address) as port:
+        assert port == address[1]
+
+
 def test_a_port_that_other_processes_will_share_is_refused() -> None:
     with reserved_port(HOST, 0) as port, pytest.raises(InvalidSettings, match="choose another port"):
         reserved_port(HOST, port).__enter__()
