@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -188,13 +189,24 @@ def _bound(host: str, port: int, *, shared: bool = False) -> Iterator[socket.soc
         msg = f"server.host: {host!r} is no address of this machine ({error.strerror}); listen on 127.0.0.1 or 0.0.0.0"
         raise InvalidSettings(msg) from None
     with listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of a server before may linger
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
-            listener.bind(address)
+            _bind(listener, address, shared=shared)
         except OSError as error:
             hint = "choose another port, or 0 for a free one"
             msg = f"server.port: {host}:{port} is unavailable ({error.strerror}); {hint}"
             raise InvalidSettings(msg) from None
         yield listener
+
+
+def _bind(listener: socket.socket, address: Any, *, shared: bool) -> None:
+    if not shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        return
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        listener.bind(address)
+    except OSError:  # perhaps connections that a server which did not share the port has closed: they linger a minute
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # else others could bind the port, too
