@@ -8,7 +8,6 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
-from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.types import ASGIApp
@@ -105,9 +104,9 @@ def _middleware(app: FastAPI, engine: Engine, keys: KeyRing | None) -> ASGIApp:
     return MetricsMiddleware(stack, metrics=engine.metrics, activity=engine.activity)
 
 
-def _frequent(router: APIRouter) -> list[APIRoute]:
+def _frequent(router: APIRouter) -> list[CheckedRoute]:
     """The routes that a shop calls for each page view and each event."""
-    routes = [route for route in router.routes if isinstance(route, APIRoute) and route.path in FREQUENT]
+    routes = [route for route in router.routes if isinstance(route, CheckedRoute) and route.path in FREQUENT]
     assert len(routes) == len(FREQUENT), f"wanted the routes {FREQUENT}, got {routes}"
     return routes
 

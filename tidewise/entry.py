@@ -11,7 +11,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from tidewise.process_setup import forbid_core_dumps, limit_native_threads, postpone_gc, unwind_on_sigterm
+from tidewise.process_setup import (
+    EXIT_INTERRUPTED,
+    forbid_core_dumps,
+    limit_native_threads,
+    postpone_gc,
+    unwind_on_sigterm,
+)
 
 SERVING_COMMANDS = ("up", "serve", "worker")
 
@@ -29,6 +35,8 @@ def main() -> None:
     if serves(sys.argv):
         limit_native_threads()
         postpone_gc()
-    from tidewise.cli import main as run  # imports numpy
-
+    try:
+        from tidewise.cli import main as run  # imports numpy
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
     run()

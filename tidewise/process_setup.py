@@ -34,6 +34,7 @@ YOUNG_OBJECTS = 20_000  # more allocated than freed since the last collection be
 OBJECTS_WHILE_IMPORTING = 1_000_000  # a start allocates 450,000 that stay
 LOW_PRIORITY = 5  # niceness of a process that works beside those that answer or commit
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+EXIT_INTERRUPTED = 130  # the shell's exit status after SIGINT
 SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # its number by machine; C libraries hardly wrap it
 SLICE_NS = 100_000  # the shortest that the kernel grants
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # of mallopt(3)

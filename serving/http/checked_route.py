@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import cached_property
 from typing import Any
 
 from fastapi import Request, Response
@@ -19,14 +20,26 @@ class CheckedRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The endpoint behind the check."""
         answer = super().get_route_handler()
-        if not self.path.startswith(CHECKED):
-            return answer
-        documented = [each for each in (self.openapi_extra or {}).get("parameters", ()) if each["in"] == "query"]
-        known = [each["name"] for each in documented]
-        repeatable = [each["name"] for each in documented if each["schema"].get("type") == "array"]
 
         async def checked(request: Request) -> Response:
-            check_query(request.query_params, known, repeatable=repeatable)
+            self.check(request)
             return await answer(request)
 
         return checked
+
+    def check(self, request: Request) -> None:
+        """Raise `InvalidInput` for a query parameter that the documentation does not have, or not twice."""
+        if request.scope["query_string"] and self.path.startswith(CHECKED):
+            check_query(request.query_params, self._known, repeatable=self._repeatable)
+
+    @cached_property
+    def _known(self) -> list[str]:
+        return [each["name"] for each in self._documented]
+
+    @cached_property
+    def _repeatable(self) -> list[str]:
+        return [each["name"] for each in self._documented if each["schema"].get("type") == "array"]
+
+    @property
+    def _documented(self) -> list[dict[str, Any]]:
+        return [each for each in (self.openapi_extra or {}).get("parameters", ()) if each["in"] == "query"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from serving.http.checked_route import CheckedRoute
 from serving.http.replies import error_reply
 
 
@@ -19,7 +19,7 @@ class DirectRoutes:
     The router keeps them too, for the API reference and for other methods. Their endpoints take only a request.
     """
 
-    def __init__(self, router: ASGIApp, routes: Sequence[APIRoute]) -> None:
+    def __init__(self, router: ASGIApp, routes: Sequence[CheckedRoute]) -> None:
         self._router = router
         self._routes = [(method, route) for route in routes for method in route.methods or ()]
 
@@ -31,12 +31,13 @@ class DirectRoutes:
         endpoint: Any = route.endpoint
         request = Request(scope, receive)
         try:
+            route.check(request)
             reply: Response = await endpoint(request)
         except Exception as error:
             reply = await error_reply(request, error)
         await reply(scope, receive, send)
 
-    def _matching(self, scope: Scope) -> APIRoute | None:
+    def _matching(self, scope: Scope) -> CheckedRoute | None:
         """The route of a request, which is put into the scope as the router would."""
         for method, route in self._routes:
             if scope["method"] == method and (found := route.path_regex.match(scope["path"])):

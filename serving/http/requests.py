@@ -139,7 +139,6 @@ def read_recommendation_query(
 ) -> RecommendationRequest:
     """The recommendation request of a query string; `user_id`: whom an experiment may assign to an arm."""
     query = request.query_params
-    check_query(query, (*RECOMMENDATION_FIELDS, "pages"), repeatable=("where", "exclude"))
     check_scenario(request, query.get("scenario"))
     values: dict[str, object] = {name: query[name] for name in query if name not in ("where", "exclude")}
     for name in ("n", "at"):

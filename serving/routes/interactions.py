@@ -16,7 +16,7 @@ from core.ingestion.sources import EventOutcome
 from core.records.statuses import EventStatus
 from serving.http.audit import audited
 from serving.http.replies import error_body, invalid_entries, json_reply, problem_of
-from serving.http.requests import check_query, many_or_one, path_id, read_json
+from serving.http.requests import many_or_one, path_id, read_json
 from serving.runtime.engine import Engine
 from serving.schemas import interactions as schemas
 
@@ -134,7 +134,6 @@ def _has_time(raw: object) -> bool:
 
 def _wait_of(request: Request) -> bool:
     """Whether to answer only when the events are applied, so that the next recommendation includes them."""
-    check_query(request.query_params, ("wait",))
     value = request.query_params.get("wait")
     if value not in (None, "applied"):
         msg = f"wait: wanted applied, got {shorten(value)}; leave it out not to wait"

@@ -207,13 +207,13 @@ _QUERY = (
         items={"type": "string"},
     ),
     parameter("exclude", "array", "Item ids to exclude: repeated, or comma-separated.", items=ID_SCHEMA),
+    parameter("at", "integer", "Answer as if it were this time (ms); all events known now are still used."),
     parameter("seen", "string", "Whether items of the user's history may be recommended.", enum=["exclude", "include"]),
     parameter("explain", "string", "Add the contributing events of each item.", enum=["full"]),
+    id_parameter("scenario", "The name of a scenario."),
     parameter(
         "record", "boolean", "False: do not remember the answer, so that no outcomes count for it.", default=True
     ),
-    parameter("at", "integer", "Answer as if it were this time (ms); all events known now are still used."),
-    id_parameter("scenario", "The name of a scenario."),
     parameter("pages", "boolean", "Answer with `next`, the cursor of the next page.", default=False),
     parameter(
         "next", "string", "The cursor of an earlier answer: its next page. Only `n` and `record` may accompany it."

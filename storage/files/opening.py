@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from io import RawIOBase
 from pathlib import Path
 
-from core.errors import InvalidInput
+from core.errors import InvalidInput, plain_reason
 from core.events.interactions import shorten
 from core.imports.rows import FileFormat, RowReader, plain_name
 from storage.files.parquet_rows import ParquetRows
@@ -28,7 +28,7 @@ def open_rows(path: Path, file_format: FileFormat | None = None) -> Iterator[Row
         stream = path.open("rb", buffering=0)
         size = path.stat().st_size
     except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
+        msg = f"{path}: cannot be read ({plain_reason(error)}); check the path and its permissions"
         raise InvalidInput(msg) from None
     with stream:
         if not path.is_file():  # a pipe can be read only once, and formats and units are found by a first look

@@ -6,13 +6,13 @@ import gzip
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import orjson
 
 from core.errors import InvalidInput
 from storage.files.duck import connect
+from storage.whole_files import whole_file
 
 ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".ndjson")
 
@@ -23,19 +23,10 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]], types: Mappi
     `types`: DuckDB's type of each field, for Parquet. Raises `InvalidInput` where the file cannot be written.
     """
     check_writable(path)
-    try:
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False) as file:
-            part = Path(file.name)
-        try:
-            num_records = _write_lines(part, records, packed=path.name.endswith(".gz"))
-            if path.suffix == ".parquet":
-                _to_parquet(part, types)
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        msg = f"{path}: cannot be written ({error.strerror}); check the folder and its free space"
-        raise InvalidInput(msg) from None
+    with whole_file(path) as part:
+        num_records = _write_lines(part, records, packed=path.name.endswith(".gz"))
+        if path.suffix == ".parquet":
+            _to_parquet(part, types)
     return num_records
 
 

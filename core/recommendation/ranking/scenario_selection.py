@@ -7,8 +7,9 @@ Shapes: N items of the catalogue, R rows of a result.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -64,12 +65,12 @@ class ScenarioSelection:
             ranked = ranked & self._newer_than(scenario.max_age_ms)
         added = added_by(scenario.boosts, catalogue, unit=UNITS[self.ranker.source])
         rank = self.ranker.ranking(ranked) if added is None else boosted(self.ranker, ranked, added)
-        least = -math.inf if added is None else self._least_score(ranked, num)
         candidates = self._candidates(rank, n)
         pools = self._pools(scenario.exploration, candidates, ranked) if scenario.exploration else None
         pins = self._pins(allowed, num)
         placed = np.zeros(len(catalogue), np.bool_)
         placed[list(pins.values())] = True
+        least = cache(lambda: self._least_score(ranked, num))
         picks: list[Pick] = []
         while len(picks) < num:
             size, start = min(n, num - len(picks)), len(picks)
@@ -146,12 +147,17 @@ class ScenarioSelection:
         rows, scores = best(self.items, self.ranker.ranking(ranked), num)
         return float(scores[-1]) if len(rows) == num else -math.inf
 
-    def _scored(self, slots: Sequence[Slot], added: FloatArray | None, least: float) -> list[Pick]:
-        """The items with their scores; below `least` without its boost, an item has its place by it."""
+    def _scored(self, slots: Sequence[Slot], added: FloatArray | None, least: Callable[[], float]) -> list[Pick]:
+        """The items with their scores; below `least` without its boost, an item has its place by it.
+
+        `least` ranks a second time, so it is asked only where a boosted item is shown.
+        """
         rows = np.array([slot.row for slot in slots], np.int64)
         boosts = np.zeros(len(rows), np.float32) if added is None else added[rows]
         own = self.ranker.scores(rows)
-        scores, lifted = own + boosts, (boosts > 0) & (own < least)
+        scores, lifted = own + boosts, boosts > 0
+        if lifted.any():
+            lifted &= own < least()
         return [
             Pick(slot.row, score, _kind(slot, is_lifted=is_lifted), slot.propensity)
             for slot, score, is_lifted in zip(slots, scores.tolist(), lifted.tolist(), strict=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import pytest
 from typer.testing import CliRunner
 
@@ -23,6 +27,19 @@ from tidewise.entry import serves
 )
 def test_the_command_is_the_first_word_that_is_no_option(line: str, answer: bool) -> None:
     assert serves(line.split()) is answer
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_modules_are_imported_ends_it_without_a_traceback(number: int, code: int) -> None:
+    script = (
+        "import os, sys; from tidewise.entry import main\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, *_): name == 'tidewise.cli' and os.kill(os.getpid(), NUMBER)\n"
+        "sys.meta_path.insert(0, Finder()); main()"
+    )
+    command = [sys.executable, "-c", script.replace("NUMBER", str(int(number)))]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (code, "")
 
 
 def test_version_is_printed_without_a_command() -> None:

@@ -37,8 +37,10 @@ ItemColumnNames = Annotated[
 COLUMNS_FORM = "USER,ITEM,TIME[,TYPE[,VALUE[,EVENT_ID]]]"
 ITEM_COLUMNS_FORM = "item_id=COLUMN,title=COLUMN"
 COLUMNS = "user_id,item_id,time"
-UNREAD_FIELDS = ("type", "value", "event_id")  # of events, unless named
 ITEM_COLUMNS = "item_id=item_id,title=title"
+# Columns of these names are not read unless they are named.
+UNREAD_FIELDS = ("type", "value", "event_id")
+UNREAD_ITEM_FIELDS = (*(name for name in ITEM_FIELDS if name not in ("item_id", "title")), "attributes")
 FORMATS_HELP = "CSV, TSV or other delimited text, JSON lines, a JSON array or Parquet; also gzip or zstd"
 
 
@@ -107,7 +109,7 @@ class EventFileOptions:
             remedy = f"use --preset {preset}" if preset else "name them: --columns USER,ITEM,TIME"
             if any(PLAIN_NUMBER.fullmatch(name) for name in reader.columns):
                 remedy = "if these are values, the file has no header: --no-header --columns 1,2,3"
-            _note_unread(path, reader.columns, UNREAD_FIELDS, read=COLUMNS, option="--columns")
+            _note_unread(path, reader.columns, UNREAD_FIELDS, option="--columns")
         check_columns(path, self.format_of(path), event_columns(COLUMNS).required, remedy=remedy)
 
     @property
@@ -126,9 +128,9 @@ class EventFileOptions:
         return rules if default_type is None else replace(rules, default_type=default_type)
 
 
-def _note_unread(path: Path, existing: Sequence[str], fields: Sequence[str], *, read: str, option: str) -> None:
+def _note_unread(path: Path, existing: Sequence[str], fields: Sequence[str], *, option: str) -> None:
     """Say which columns have the name of a field and are not read, as only some are by default."""
-    unread = [name for name in fields if name in existing and name not in read.replace("=", ",").split(",")]
+    unread = [name for name in fields if name in existing]
     if unread:
         msg = (
             f"{path}: not read: {', '.join(unread)}; name them ({option}), or --preset {OWN} for an export of Tidewise"
@@ -162,8 +164,8 @@ class FileOptions(EventFileOptions):
                 check_item_columns(self.items, self.format_of(self.items), columns)
                 if self.item_columns is None:
                     with opened(self.items, self.format_of(self.items)) as reader:
-                        fields = [name for name in (*ITEM_FIELDS, "attributes") if name not in columns.attributes]
-                        _note_unread(self.items, reader.columns, fields, read=ITEM_COLUMNS, option="--item-columns")
+                        fields = [name for name in UNREAD_ITEM_FIELDS if name not in columns.attributes]
+                        _note_unread(self.items, reader.columns, fields, option="--item-columns")
             return columns
         columns = preset_of(self.preset).item_columns_of(self.items, self.format_of(self.items))
         return replace(columns, attributes=names_in(attributes, ",") or columns.attributes)

@@ -24,11 +24,11 @@ from tidewise.commands.options import Config, Data, Json, Kafka, Set, finite, no
 from tidewise.commands.requests import command_of
 from tidewise.files import opened
 from tidewise.live_traffic import TrafficPace, events_bar, replay_live
+from tidewise.process_setup import EXIT_INTERRUPTED
 from tidewise.processes.kafka import replay_to_kafka
 from tidewise.settings.schema import Settings
 
 DEFAULT_URL = "http://127.0.0.1:8080"
-EXIT_INTERRUPTED = 130  # the shell's exit status after SIGINT
 SHOWN_BAD_LINES = 10
 
 

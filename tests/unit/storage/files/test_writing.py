@@ -40,7 +40,7 @@ def test_a_failure_leaves_no_file(tmp_path: Path) -> None:
         yield RECORDS[0]
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(InvalidInput, match=r"cannot be written \(No space left on device\)"):
+    with pytest.raises(InvalidInput, match=r"cannot be written \(no space left on device\)"):
         write_records(tmp_path / "x.jsonl", broken(), TYPES)
     assert list(tmp_path.iterdir()) == []
 
