@@ -122,10 +122,12 @@ class AnswerLog:
             self._write(answers)
 
     def _write_waiting(self) -> None:
-        while self._waiting:
+        num_left = len(self._waiting)  # answers that come meanwhile wait for the next time: few at once cost most
+        while num_left > 0:
             started_s = self._seconds()
             size = LARGE_BATCH if self._sends or len(self._waiting) > BACKLOG else BATCH
             batch = [self._waiting.popleft() for _ in range(min(size, len(self._waiting)))]
+            num_left -= len(batch)
             try:
                 self._sends = self._send is not None and self._send(batch)
                 if not self._sends:
@@ -133,7 +135,7 @@ class AnswerLog:
             except StoreError:
                 self._waiting.extendleft(reversed(batch))
                 raise
-            if self._waiting and not self._sends:
+            if num_left > 0 and not self._sends:
                 self._thread.pause(self._seconds() - started_s)  # requests share the interpreter with this thread
 
     def _write(self, answers: Sequence[Answer]) -> None:

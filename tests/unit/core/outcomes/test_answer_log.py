@@ -199,3 +199,20 @@ def test_answers_that_another_process_does_not_store_are_stored_here(*, is_store
     shop.answer(ANSWER)
     shop.log.stop()
     assert [num_answers(s.store) for s in (shop, other)] == [2 * (not is_stored), 2 * is_stored]  # type: ignore[arg-type]
+
+
+def test_answers_that_come_while_a_batch_is_sent_wait() -> None:
+    shop, sizes = OutcomeShop(MemoryStore()), []
+
+    def send(answers: Sequence[Answer]) -> bool:
+        sizes.append(len(answers))
+        shop.answer(ANSWER)
+        return True
+
+    items = shop.log._items  # noqa: SLF001
+    shop.log = AnswerLog(shop.store, shop.ingestor.attributor, items, clock=shop.clock, wall=shop.clock, send=send)
+    shop.answer(ANSWER)
+    shop.answer(ANSWER)
+    shop.log.flush()
+    shop.log.flush()
+    assert (sizes, shop.log.num_waiting) == ([2, 1], 1)
