@@ -24,6 +24,11 @@ def migrate(connection: Connection, *, begin: str) -> None:
     connection.exec_driver_sql("COMMIT")
 
 
+def is_current(connection: Connection) -> bool:
+    """Whether no migration is missing; waits for nobody."""
+    return _revision(connection) == HEAD
+
+
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None

@@ -14,23 +14,25 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from core.errors import StoreError, StoreUnavailable
 from core.ports.metadata import Secret
 from core.ports.store import ReadTransaction, Transaction
+from core.secrets import shared_secret
 from storage.dialects import dialect_of
 from storage.engine import BUSY_TIMEOUT_S, POOL_TIMEOUT_S, open_engine, parse_url
-from storage.migrate import migrate
+from storage.migrate import is_current, migrate
 from storage.readers import Reader, Readers, SingleQueries
-from storage.repositories.metadata import MetadataRepository
 from storage.session import Session
 from storage.transaction import SqlTransaction
 from storage.turns import WriterTurns
 
 
-def open_store(url: str, *, create: bool = True, cache_mib: int | None = None) -> SqlStore:
+def open_store(url: str, *, create: bool = True, cache_mib: int | None = None, long_turns: bool = False) -> SqlStore:
     """Open a database and migrate it. `create`: a missing SQLite file. `cache_mib`: see `open_engine`.
+
+    `long_turns`: transactions may take so long that others have to wait for longer than usual (`storage.turns`).
 
     Raises `InvalidSettings` (bad URL), `StoreUnavailable`, and `StoreMismatch` (written by a newer version).
     """
     engine = open_engine(parse_url(url), create=create, cache_mib=cache_mib)
-    store = SqlStore(engine, turns_of(engine.url))
+    store = SqlStore(engine, turns_of(engine.url, are_long=long_turns))
     try:
         store.prepare()
     except BaseException:
@@ -39,11 +41,11 @@ def open_store(url: str, *, create: bool = True, cache_mib: int | None = None) -
     return store
 
 
-def turns_of(url: URL) -> WriterTurns | None:
+def turns_of(url: URL, *, are_long: bool = False) -> WriterTurns | None:
     """The turns of writers of a SQLite file; None for PostgreSQL, whose writers wait for rows."""
     if url.get_backend_name() != "sqlite":
         return None
-    return WriterTurns(Path(f"{url.database}-turn"), timeout_s=BUSY_TIMEOUT_S)
+    return WriterTurns(Path(f"{url.database}-turn"), timeout_s=BUSY_TIMEOUT_S, are_long=are_long)
 
 
 class SqlStore:
@@ -66,19 +68,21 @@ class SqlStore:
         """Migrate, and read the secret for hashes of erased users; the first time, create it."""
         try:
             with self._engine.connect() as connection:
-                migrate(connection, begin=self._dialect.begin_write)
+                if not is_current(connection):
+                    with self._turn():
+                        migrate(connection, begin=self._dialect.begin_write)
         except DBAPIError as error:
             raise self._dialect.failure(cast(Exception, error.orig)) from error
-        with self._session(self._dialect.begin_write) as session:
-            self._secret = MetadataRepository(session).secret(Secret.ERASURE)
-            session.command("COMMIT")
+        self._secret = shared_secret(self, Secret.ERASURE)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction; rolled back unless committed."""
-        turn = nullcontext() if self._turns is None else self._turns.turn()
-        with turn, self._session(self._dialect.begin_write) as session:
+        with self._turn(), self._session(self._dialect.begin_write) as session:
             yield SqlTransaction(session, self._secret)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._turns is None else self._turns.turn()
 
     def read(self, *, snapshot: bool = True) -> AbstractContextManager[ReadTransaction]:
         """A transaction for reading; never blocked by writers. Without `snapshot`, each query is one round trip."""

@@ -2,8 +2,9 @@
 
 SQLite's own wait tries again after pauses that grow to a tenth of a second, so that a process which always has the next
 transaction ready hardly ever lets another one in. Here a writer first takes the place that is next in line, and then
-the turn: whoever has had the turn finds that place taken and waits behind. The locks are those of open file
-descriptions (fcntl(2), Linux), which end with their process.
+the turn: whoever has had the turn finds that place taken and waits behind. An import, whose turns are long while nobody
+waits, says so by a third lock, and is waited for longer. The locks are those of open file descriptions (fcntl(2),
+Linux), which end with their process.
 """
 
 from __future__ import annotations
@@ -13,23 +14,27 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from core.errors import StoreUnavailable
 
-NEXT, TURN = 0, 1  # locked bytes of the file
+NEXT, TURN, LONG = 0, 1, 2  # locked bytes of the file
 PAUSE_S = 0.0003  # between two attempts; a commit takes milliseconds
+LONG_TIMEOUT_S = 40.0  # of a turn that is announced as a long one
 LINE_S = 1.0  # whoever is next in line for longer, such as a suspended process, is passed
 
 
 class WriterTurns:
     """The turns of this process's threads on one file, which is made at the first turn."""
 
-    def __init__(self, path: Path, *, timeout_s: float) -> None:
+    def __init__(self, path: Path, *, timeout_s: float, are_long: bool = False) -> None:
+        """`are_long`: others wait up to `LONG_TIMEOUT_S` for a turn of this process."""
         self._path = path
         self._timeout_s = timeout_s
+        self._are_long = are_long
         self._threads = threading.Lock()
         self._file: int | None = None
         self.others_wait = False  # whether another process stood next in line when the newest turn ended
@@ -37,22 +42,23 @@ class WriterTurns:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Nobody else has a turn while the block runs; raises `StoreUnavailable` after the timeout."""
-        deadline_s = time.monotonic() + self._timeout_s
-        if not self._threads.acquire(timeout=self._timeout_s):
-            raise self._timed_out()
+        begin_s = time.monotonic()
+        self._wait(begin_s, self._thread_taken)
         try:
             file = self._opened()
-            is_next = _taken(file, NEXT, min(deadline_s, time.monotonic() + LINE_S))
+            is_next = _taken(file, NEXT, min(begin_s + self._timeout_s, time.monotonic() + LINE_S))
             try:
-                if not _taken(file, TURN, deadline_s):
-                    raise self._timed_out()
+                self._wait(begin_s, partial(_taken, file, TURN))
             finally:
                 if is_next:
                     _lock(file, NEXT, fcntl.F_UNLCK)
+            if self._are_long:
+                _lock(file, LONG, fcntl.F_WRLCK)
             try:
                 yield
             finally:
                 self.others_wait = _is_locked(file, NEXT)
+                _lock(file, LONG, fcntl.F_UNLCK)
                 _lock(file, TURN, fcntl.F_UNLCK)
         finally:
             self._threads.release()
@@ -72,9 +78,23 @@ class WriterTurns:
                 raise StoreUnavailable(msg) from error
         return self._file
 
-    def _timed_out(self) -> StoreUnavailable:
-        msg = f"{self._path}: another process has been writing for {self._timeout_s:g} s; retry, or end that process"
-        return StoreUnavailable(msg)
+    def _wait(self, begin_s: float, taken: Callable[[float], bool]) -> None:
+        """Return when `taken` has succeeded by its deadline (monotonic), which is later while another's turn is long.
+
+        Raises `StoreUnavailable`.
+        """
+        timeout_s = self._timeout_s
+        if taken(begin_s + timeout_s):
+            return
+        if self._file is not None and _is_locked(self._file, LONG):
+            timeout_s = max(timeout_s, LONG_TIMEOUT_S)
+            if taken(begin_s + timeout_s):
+                return
+        msg = f"{self._path}: another process has been writing for {timeout_s:g} s; retry, or end that process"
+        raise StoreUnavailable(msg)
+
+    def _thread_taken(self, deadline_s: float) -> bool:
+        return self._threads.acquire(timeout=max(0, deadline_s - time.monotonic()))
 
 
 def _taken(file: int, byte: int, deadline_s: float) -> bool:

@@ -30,7 +30,6 @@ from core.outcomes.attribution import Attributor
 from core.ports.encoder import ModelBundle
 from core.ports.file_checks import OWN_CHECKS, FileChecks
 from core.ports.index import ItemIndex
-from core.ports.metadata import Secret
 from core.ports.store import Store
 from core.recommendation.kept_lists import KeptLists
 from core.recommendation.recommender import Recommender
@@ -103,7 +102,8 @@ def open_system(
     from storage import open_store
 
     make_folder(settings.data.folder)
-    store = open_store(settings.database_url(), cache_mib=settings.cache.import_mib if imports else None)
+    cache_mib = settings.cache.import_mib if imports else None
+    store = open_store(settings.database_url(), cache_mib=cache_mib, long_turns=imports)
     try:
         settings = _with_stored_clock(settings, store)
         if check_meta:
@@ -243,14 +243,6 @@ def check_metadata(store: Store, settings: Settings) -> None:
         with store.transaction() as tx:
             tx.metadata.save(missing)
             tx.commit()
-
-
-def cursor_key(store: Store) -> bytes:
-    """The key that signs the cursors of pages, the same in all processes."""
-    with store.transaction() as tx:
-        key = tx.metadata.secret(Secret.CURSORS)
-        tx.commit()
-    return key
 
 
 def check_rebuildable(store: Store, settings: Settings) -> None:

@@ -26,9 +26,9 @@ from core.records.statuses import EventStatus
 from core.records.stored import DeadLetter
 
 BATCH_ROWS = 50_000  # read at once, and in one transaction where others write: blocks them for one to four seconds
-MAX_ROWS = 400_000  # in one transaction: the more, the fewer times the window of a user is read and written
-GROWS_BELOW_S = 8.0  # a transaction: twice the rows take less than twice as long
-SHRINKS_ABOVE_S = 10.0  # other processes that wait give up
+MAX_ROWS = 800_000  # in one transaction: the more, the fewer times the window of a user is read and written
+GROWS_BELOW_S = 12.0  # a transaction: twice the rows take less than twice as long
+SHRINKS_ABOVE_S = 25.0  # other processes wait for up to 40 s (storage.turns)
 MAX_BAD_SHOWN = 20
 MAX_BAD_ROWS = 1_000  # where most rows are bad: the columns or the unit are wrong, not the rows
 FINGERPRINT_ROWS = 1_000

@@ -21,12 +21,16 @@ class MetadataReader(Protocol):
         """All values by name, except secrets."""
         ...
 
+    def secret(self, name: Secret) -> bytes | None:
+        """A secret; None: no process has needed it yet."""
+        ...
+
 
 class MetadataRepository(MetadataReader, Protocol):
     """Reads and writes metadata."""
 
-    def secret(self, name: Secret) -> bytes:
-        """A secret of 32 random bytes, made by the first process that needs it."""
+    def make_secret(self, name: Secret) -> bytes:
+        """A secret of 32 random bytes; where another process has made it meanwhile, that one."""
         ...
 
     def save(self, values: Mapping[str, str]) -> None:

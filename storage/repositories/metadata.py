@@ -46,7 +46,14 @@ class MetadataRepository:
         """Insert or replace values."""
         self._session.write(_save, sorted(values.items()))
 
-    def secret(self, name: Secret) -> bytes:
-        """A secret of 32 random bytes, made by the first process that needs it."""
+    def secret(self, name: Secret) -> bytes | None:
+        """A secret; None: no process has needed it yet."""
+        found = next((value for stored, value in self._session.rows(_all) if stored == name), None)
+        return None if found is None else bytes.fromhex(found)
+
+    def make_secret(self, name: Secret) -> bytes:
+        """A secret of 32 random bytes; where another process has made it meanwhile, that one."""
         self._session.write(_add, [(name.value, secrets.token_hex(SECRET_BYTES))])
-        return bytes.fromhex(next(value for stored, value in self._session.rows(_all) if stored == name))
+        made = self.secret(name)
+        assert made is not None
+        return made

@@ -6,6 +6,7 @@ import pytest
 
 from core.ports.metadata import Secret
 from core.ports.store import Store
+from core.secrets import shared_secret
 
 
 @pytest.mark.parametrize("name", Secret)
@@ -13,14 +14,22 @@ def test_a_secret_is_made_once_and_is_no_value(store: Store, name: Secret) -> No
     made = []
     for _ in range(2):
         with store.transaction() as tx:
-            made.append(tx.metadata.secret(name))
+            made.append(tx.metadata.make_secret(name))
             tx.commit()
     with store.read() as read:
         assert name not in read.metadata.all()
-    assert made[0] == made[1]
+        assert read.metadata.secret(name) == made[0] == made[1] == shared_secret(store, name)
     assert len(made[0]) == 32
 
 
 def test_secrets_differ(store: Store) -> None:
     with store.transaction() as tx:
-        assert tx.metadata.secret(Secret.ERASURE) != tx.metadata.secret(Secret.CURSORS)
+        assert tx.metadata.make_secret(Secret.ERASURE) != tx.metadata.make_secret(Secret.CURSORS)
+
+
+def test_the_first_who_needs_a_secret_makes_it(store: Store) -> None:
+    with store.read() as read:
+        assert read.metadata.secret(Secret.CURSORS) is None
+    made = shared_secret(store, Secret.CURSORS)
+    with store.read() as read:
+        assert read.metadata.secret(Secret.CURSORS) == made

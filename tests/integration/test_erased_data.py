@@ -178,7 +178,8 @@ def test_no_file_and_no_table_holds_anything_of_an_erased_user(shop: SearchedSho
     stored = list(shop.rows())
     assert key not in {value for _, column, value in stored if column in ("user_key", "merged_into")}
     assert any((table, column, value) == ("users", "user_id", OTHER.encode()) for table, column, value in stored)
-    with open_system(small_shop.settings_in(shop.folder)) as system, system.store.transaction() as tx:
-        secret = tx.metadata.secret(Secret.ERASURE)
+    with open_system(small_shop.settings_in(shop.folder)) as system, system.store.read() as read:
+        secret = read.metadata.secret(Secret.ERASURE)
+    assert secret is not None
     hashes = {value for table, column, value in stored if (table, column) == ("erased_users", "hash")}
     assert hashes == {user_hash(secret, name) for name in (USER, GUEST)}, "of the ids only a keyed hash is left"

@@ -164,6 +164,13 @@ def test_a_locked_database_is_reported_as_locked(sqlite_database: Database, monk
             tx.metadata.save({"free": "again"})
 
 
+def test_a_current_database_is_opened_while_another_process_writes(sqlite_database: Database) -> None:
+    with sqlite_database.store.transaction() as tx:
+        with closing(open_store(sqlite_database.url, create=False)) as other, other.read() as read:
+            assert read.metadata.all() == tx.metadata.all()
+        tx.commit()
+
+
 def test_a_full_disk_is_reported_and_stored_data_stays(sqlite_database: Database) -> None:
     items = [Item(f"item{n}", text="x" * 5000) for n in range(200)]
     small_disk = engine.open_engine(engine.parse_url(sqlite_database.url), create=False)

@@ -15,7 +15,11 @@ class MemoryMetadata(MemoryRepository):
     def all(self) -> dict[str, str]:
         return {name: value for name, value in self.data.meta.items() if name not in set(Secret)}
 
-    def secret(self, name: Secret) -> bytes:
+    def secret(self, name: Secret) -> bytes | None:
+        found = self.data.meta.get(name)
+        return None if found is None else bytes.fromhex(found)
+
+    def make_secret(self, name: Secret) -> bytes:
         return bytes.fromhex(self.data.meta.setdefault(name, secrets.token_hex(32)))
 
     def save(self, values: Mapping[str, str]) -> None:

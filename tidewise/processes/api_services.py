@@ -11,9 +11,11 @@ from core.clock import HOUR_MS, WallClock
 from core.errors import InvalidSettings
 from core.outcomes.answer_log import AnswerLog
 from core.outcomes.shown_items import ShownItems
+from core.ports.metadata import Secret
 from core.records.outcomes import Answer
+from core.secrets import shared_secret
 from tidewise import __version__
-from tidewise.bootstrap import System, cursor_key
+from tidewise.bootstrap import System
 from tidewise.processes.answer_handover import AnswerSender
 from tidewise.processes.kafka import dead_letter_decoder, end_offsets
 from tidewise.settings.access import OidcSettings
@@ -49,7 +51,7 @@ def api_services(
         clock=system.clock,
         answers=answer_log(system, send=AnswerSender(answers_socket) if answers_socket else None),
         scenarios=system.scenarios,
-        cursor_key=cursor_key(system.store),
+        cursor_key=shared_secret(system.store, Secret.CURSORS),
         experiments=system.experiments,
         segments=system.segments,
         log=log,

@@ -48,6 +48,13 @@ def holder(path: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
+@pytest.fixture
+def importer(path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has a long turn."""
+    with running(HOLDER.replace("timeout_s=9", "timeout_s=9, are_long=True"), path) as process:
+        yield process
+
+
 @contextmanager
 def running(script: str, path: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen([sys.executable, "-c", script, str(path)], stdout=subprocess.PIPE, text=True) as process:
@@ -104,6 +111,35 @@ def test_a_writer_that_always_has_more_lets_the_other_one_in(path: Path) -> None
 def test_the_wait_for_a_suspended_writer_ends_with_an_error(path: Path, holder: subprocess.Popen[str]) -> None:
     with (
         pytest.raises(StoreUnavailable, match=r"another process has been writing for 0\.05 s; retry"),
+        turns_at(path, timeout_s=0.05).turn(),
+    ):
+        pass
+
+
+def test_a_long_turn_is_waited_for_longer(path: Path, importer: subprocess.Popen[str]) -> None:
+    turns = turns_at(path, timeout_s=0.01)
+    had_turn = []
+
+    def write() -> None:
+        with turns.turn():
+            had_turn.append(True)
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    threads[0].join(timeout=0.3)
+    importer.kill()
+    for thread in threads:
+        thread.join()
+    assert had_turn == [True, True]
+
+
+def test_the_wait_for_a_long_turn_ends_with_an_error(
+    path: Path, importer: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.turns.LONG_TIMEOUT_S", 0.1)
+    with (
+        pytest.raises(StoreUnavailable, match=r"another process has been writing for 0\.1 s; retry"),
         turns_at(path, timeout_s=0.05).turn(),
     ):
         pass

@@ -98,12 +98,12 @@ def test_from_when_another_process_has_waited_transactions_are_small() -> None:
 
 
 def test_transactions_that_take_long_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_import, "time", Clock(9.0))
+    monkeypatch.setattr(event_import, "time", Clock(13.0))
     assert imported(7) == [2, 2, 2, 1]
 
 
 def test_transactions_that_others_would_give_up_waiting_for_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_import, "time", Clock(1.0, 1.0, 1.0, 11.0))
+    monkeypatch.setattr(event_import, "time", Clock(1.0, 1.0, 1.0, 26.0))
     assert imported(40) == [2, 4, 8, 16, 8, 2]
 
 
