@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arrays import DoubleArray, IntArray
-from core.transitions.neighbours import NeighbourCounts, Pairs, joined
+from core.transitions.neighbours import NeighbourCounts, Pairs
 from core.transitions.strongest import Neighbours
 from core.transitions.transition import NO_ITEM, NUM_PREVIOUS, WEEK_MS, Transition, TransitionChanges
 
@@ -97,12 +97,7 @@ class TransitionCounts:
         weights: DoubleArray = signs.astype(np.float64) * decay
         self._decayed_events = _with_counts(self._decayed_events, item_keys, weights)
         self._num_events = _with_counts(self._num_events, item_keys, signs)
-        pairs = joined(
-            [
-                _pairs(keys, item_keys, distance * weights)
-                for keys, distance in zip(previous, self.rules.distances, strict=True)
-            ]
-        )
+        pairs = _pairs(item_keys, weights, previous, self.rules.distances)
         if len(pairs.items) > MANY_PAIRS:
             pairs = pairs.summed()  # once for both directions, as at a start
         smallest = SMALLEST / self._to_present
@@ -149,10 +144,16 @@ class TransitionCounts:
         return kept if scale == 1.0 else Neighbours(kept.keys, kept.counts * np.float32(scale), kept.total * scale)
 
 
-def _pairs(previous: IntArray, item_keys: IntArray, weights: DoubleArray) -> Pairs:
-    """The pairs of one distance; no item is its own neighbour."""
-    counted = (previous != NO_ITEM) & (previous != item_keys)
-    return Pairs(previous[counted], item_keys[counted], weights[counted])
+def _pairs(
+    item_keys: IntArray, weights: DoubleArray, previous: Sequence[IntArray], distances: Sequence[float]
+) -> Pairs:
+    """The pairs of all distances; no item is its own neighbour. One column after the other, to save memory."""
+    counted = [(keys != NO_ITEM) & (keys != item_keys) for keys in previous]
+    return Pairs(
+        np.concatenate([keys[which].astype(np.int32) for keys, which in zip(previous, counted, strict=True)]),
+        np.concatenate([item_keys[which].astype(np.int32) for which in counted]),
+        np.concatenate([d * weights[which] for d, which in zip(distances, counted, strict=True)]),
+    )
 
 
 def _with_counts(counts: DoubleArray, item_keys: IntArray, weights: NDArray[np.floating] | IntArray) -> DoubleArray:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, look_up
 from core.transitions.strongest import Neighbours, StrongestNeighbours
 
+MAX_SORTED = 1_000_000  # pairs at once
 MAX_KEPT = 10_000  # items whose strongest neighbours are kept until they change
 MAX_ADDITIONS = 64  # of an item, until they are merged
 MAX_UPDATES = 16  # additions since the strongest neighbours were kept; with more they are found anew
@@ -48,15 +49,12 @@ class Pairs(NamedTuple):
         return Pairs(self.items[which], self.neighbours[which], self.weights[which])
 
     def summed(self) -> Pairs:
-        """Each pair once, sorted by (item, neighbour)."""
-        keys = self.keys  # one sort of integers is faster than one of pairs
-        if (keys[1:] > keys[:-1]).all():
-            return self
-        order = np.argsort(keys)
-        starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
-        sums = np.add.reduceat(self.weights[order], starts) if len(starts) else self.weights
-        first = order[starts]
-        return Pairs(self.items[first], self.neighbours[first], sums)
+        """Each pair once, sorted by (item, neighbour); many pairs by ranges of items, to save memory."""
+        if len(self.items) <= MAX_SORTED:
+            return _summed(self)
+        ends = np.cumsum(np.bincount(self.items)) // MAX_SORTED  # by item: the number of its range
+        ranges = ends.astype(np.int16)[self.items]
+        return joined([_summed(self.take(np.flatnonzero(ranges == number))) for number in range(int(ends[-1]) + 1)])
 
     def with_sums(self, new: Pairs) -> Pairs:
         """These sorted, distinct pairs and others like them; weights of equal ones are added.
@@ -76,6 +74,17 @@ class Pairs(NamedTuple):
             np.insert(self.neighbours, gaps, added.neighbours),
             np.insert(weights, gaps, added.weights),
         )
+
+
+def _summed(pairs: Pairs) -> Pairs:
+    keys = pairs.keys  # one sort of integers is faster than one of pairs
+    if (keys[1:] > keys[:-1]).all():
+        return pairs
+    order = np.argsort(keys)
+    starts = np.flatnonzero(np.diff(keys[order], prepend=-1))
+    sums = np.add.reduceat(pairs.weights[order], starts) if len(starts) else pairs.weights
+    first = order[starts]
+    return Pairs(pairs.items[first], pairs.neighbours[first], sums)
 
 
 def joined(parts: Sequence[Pairs]) -> Pairs:
