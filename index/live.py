@@ -15,6 +15,7 @@ import numpy as np
 from core.arrays import BoolArray, FloatArray, IntArray
 from core.ports.array_folders import Arrays
 from index.exact import ExactIndex
+from index.probes import DEPTHS
 from index.quantised import QuantisedIndex
 from index.recall import RECALL_BOUND
 
@@ -135,8 +136,8 @@ class LiveIndex:
 
 
 def library() -> str:
-    """The library that searches, with its version: another one may read other arrays."""
-    return f"faiss {faiss.__version__}"
+    """What reads and writes the arrays: the library with its version, and the depths for which lists are counted."""
+    return f"faiss {faiss.__version__}, depths {DEPTHS}"
 
 
 def _queries(vectors: FloatArray, queries: FloatArray | None) -> FloatArray:

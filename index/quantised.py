@@ -26,7 +26,7 @@ CODE_BITS = 4
 ENCODER_POINTS = 65_536  # vectors on which the code levels are trained
 SMALL_SHARE = 0.02  # up to this share of allowed rows, computing their products is cheaper than a scan of all codes
 LARGE_SHARE = 0.25  # from this share of candidates among the allowed rows, an exact scan is cheaper
-FIRST_CANDIDATES = 4  # rows per answer, and 256 more, whose exact scores are computed at the first try
+FIRST_CANDIDATES = 4  # rows per answer, and 512 more, whose exact scores are computed at the first try
 GROWTH = 4
 MARGIN = 3.0  # standard deviations of the codes' error by which the last candidate is below the n-th best score
 AIM = 0.995  # recall up to which lists are added; above `RECALL_BOUND`, because a sample measures it inexactly
@@ -105,7 +105,7 @@ class QuantisedIndex:
             best = self._among_the_best_of_all(query, n, allowed)
             if best is not None:
                 return best
-        num = FIRST_CANDIDATES * n + 256
+        num = FIRST_CANDIDATES * n + 512
         while num < LARGE_SHARE * num_allowed:
             rows, estimates = self._scan(query, num, self._probes.at(depth), allowed)
             if len(rows) < n:

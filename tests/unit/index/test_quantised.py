@@ -124,4 +124,4 @@ def test_deeper_searches_scan_more_lists_and_the_deepest_all() -> None:
 
 
 def test_all_lists_cannot_be_doubled() -> None:
-    assert ProbeCounts((8, 8, 8), 8).doubled() is None
+    assert ProbeCounts((8,) * len(DEPTHS), 8).doubled() is None
