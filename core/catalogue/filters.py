@@ -27,6 +27,7 @@ MAX_CHOICES = 64  # of one filter, over all its conditions
 MAX_DEPTH = 4  # of "not" and "or" inside each other
 MAX_ENTRIES = MAX_CHOICES * 3 * (MAX_DEPTH + 1)  # a name, a list and a range at each level
 RANGE = re.compile(rf"({NUMBER})?\.\.({NUMBER})?", re.ASCII)
+NEARLY_RANGE = re.compile(r"([+-]?\d[\w,]*(\.\w+)?)?\.\.([+-]?\d[\w,]*(\.\w+)?)?", re.ASCII)  # as 10,5..20 or 10..2O
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,12 @@ def filter_in(texts: Sequence[str]) -> Filter:
 
 def _range(text: str) -> Between | None:
     match = RANGE.fullmatch(text)
-    if match is None or text == "..":
+    if match is None:
+        if NEARLY_RANGE.fullmatch(text):
+            msg = f"where: wanted NAME:LOW..HIGH with numbers such as 10 or 10.5, got {shorten(text)}"
+            raise InvalidInput(msg, field="where")
+        return None
+    if text == "..":
         return None
     low, high = match.groups()
     return _between(float(low or "-inf"), float(high or "inf"), "where")

@@ -67,6 +67,11 @@ def test_of_several_conditions_with_one_name_any_may_hold() -> None:
     assert [condition.name for condition in filter_in(["brand:a", "price:1", "brand:b"])] == ["brand", "price"]
 
 
+@pytest.mark.parametrize("value", ["..", "a..b", "1/2..3/4", "to be.. or 2", "3..x"])
+def test_two_dots_in_a_text_make_no_range(value: str) -> None:
+    assert filter_in([f"size:{value}"]) == (Condition("size", (value,)),)
+
+
 def test_a_condition_in_json_says_the_same_as_in_words() -> None:
     raw = {"brand": "acme", "price": [{"min": 10, "max": 30}, 9.5], "new": True, "year": 1999.0}
     texts = ["brand:acme", "price:10..30", "price:9.5", "new:true", "year:1999"]
@@ -75,7 +80,10 @@ def test_a_condition_in_json_says_the_same_as_in_words() -> None:
     assert filter_of(None) == ()
 
 
-@pytest.mark.parametrize("text", ["brand", "brand:", "", ":acme", "price:30..10"])
+NO_CONDITIONS = ["brand", "brand:", "", ":acme", "price:30..10", "price:10,5..20", "price:10..2O", "price:..30EUR"]
+
+
+@pytest.mark.parametrize("text", NO_CONDITIONS)
 def test_words_that_are_no_condition_are_refused(text: str) -> None:
     with pytest.raises(InvalidInput, match="where: wanted"):
         filter_in([text])
