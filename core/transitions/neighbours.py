@@ -52,9 +52,9 @@ class Pairs(NamedTuple):
         """Each pair once, sorted by (item, neighbour); many pairs by ranges of items, to save memory."""
         if len(self.items) <= MAX_SORTED:
             return _summed(self)
-        ends = np.cumsum(np.bincount(self.items)) // MAX_SORTED  # by item: the number of its range
-        ranges = ends.astype(np.int16)[self.items]
-        return joined([_summed(self.take(np.flatnonzero(ranges == number))) for number in range(int(ends[-1]) + 1)])
+        range_of = (np.cumsum(np.bincount(self.items)) // MAX_SORTED).astype(np.int16)  # by item
+        ranges = range_of[self.items]
+        return joined([_summed(self.take(np.flatnonzero(ranges == number))) for number in range(range_of[-1] + 1)])
 
     def with_sums(self, new: Pairs) -> Pairs:
         """These sorted, distinct pairs and others like them; weights of equal ones are added.

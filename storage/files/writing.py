@@ -14,6 +14,7 @@ from core.errors import InvalidInput
 from storage.files.duck import connect
 from storage.whole_files import whole_file
 
+PRIVATE = 0o600  # events and lists name users: for nobody but the owner to read
 ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".ndjson")
 
 
@@ -24,6 +25,7 @@ def write_records(path: Path, records: Iterable[Mapping[str, Any]], types: Mappi
     """
     check_writable(path)
     with whole_file(path) as part:
+        part.touch(mode=PRIVATE)
         num_records = _write_lines(part, records, packed=path.name.endswith(".gz"))
         if path.suffix == ".parquet":
             _to_parquet(part, types)
@@ -56,6 +58,7 @@ def _to_parquet(path: Path, types: Mapping[str, str]) -> None:
     result = path.with_name(f"{path.name}.parquet")
     with connect() as connection:
         connection.execute(f"COPY (FROM {source}) TO '{_escaped(result)}' (FORMAT parquet, COMPRESSION zstd)")
+    result.chmod(PRIVATE)
     os.replace(result, path)
 
 

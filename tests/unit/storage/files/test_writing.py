@@ -28,6 +28,12 @@ def test_written_records_are_read_again(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("name", ["x.parquet", "x.jsonl", "x.jsonl.gz"])
+def test_only_the_owner_may_read_written_records(tmp_path: Path, name: str) -> None:
+    write_records(tmp_path / name, RECORDS, TYPES)
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+
+
 def test_no_records_are_an_empty_file_with_columns(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
     assert write_records(path, [], TYPES) == 0
