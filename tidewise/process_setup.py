@@ -17,9 +17,11 @@ import signal
 import socket
 import struct
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Event
 from typing import Literal
 
@@ -33,6 +35,8 @@ SWITCH_INTERVAL_S = 0.0005  # how long a thread keeps the interpreter lock (GIL)
 YOUNG_OBJECTS = 20_000  # more allocated than freed since the last collection begin one; Python's default is 700
 OBJECTS_WHILE_IMPORTING = 1_000_000  # a start allocates 450,000 that stay
 LOW_PRIORITY = 5  # niceness of a process that works beside those that answer or commit
+AUTOGROUP = Path("/proc/self/autogroup")
+NUM_TRIES, PAUSE_S = 50, 0.1  # to set the niceness of a session
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 EXIT_INTERRUPTED = 130  # the shell's exit status after SIGINT
 SYS_SCHED_SETATTR = {"x86_64": 314, "aarch64": 274}  # its number by machine; C libraries hardly wrap it
@@ -108,6 +112,26 @@ def ask_for_short_slices() -> None:
         # struct sched_attr: size, policy (SCHED_OTHER), flags, nice, priority, runtime, deadline, period
         attributes = struct.pack("=IIQiIQQQ", 48, 0, 0, niceness, 0, SLICE_NS, 0, 0)
         library.syscall(call, int(thread), attributes, 0)  # refused by an old kernel or a sandbox: as before
+
+
+def work_at_low_priority(niceness: int) -> None:
+    """Let processes that answer or commit have the CPU first; in a session of its own. `niceness`: added to its own.
+
+    Niceness alone counts only among the processes of one session where Linux groups them by sessions (autogroup, see
+    sched(7)), as Debian and Ubuntu do; so that of the session is set, too.
+    """
+    wanted = os.nice(niceness)
+    if os.getsid(0) != os.getpid():
+        os.setsid()
+    for _ in range(NUM_TRIES):
+        try:
+            AUTOGROUP.write_text(str(wanted))
+        except BlockingIOError:  # one change each .1 s is allowed to all processes together
+            time.sleep(PAUSE_S)
+        except OSError:  # a kernel without groups
+            return
+        else:
+            return
 
 
 def keep_little_memory() -> None:

@@ -29,6 +29,7 @@ from tidewise.process_setup import (
     freeze_gc,
     set_switch_interval,
     use_log_format,
+    work_at_low_priority,
 )
 from tidewise.processes.answer_handover import receiving
 from tidewise.processes.api_services import answer_log, api_services
@@ -181,7 +182,7 @@ def _monitors(settings: Settings, answers_socket: Path | None, checks: FileCheck
 
 def _monitor_process(settings: Settings, answers_socket: Path, checks: FileChecks, announce: Announce) -> None:
     """The monitor, which also stores the answers of the API processes."""
-    os.nice(LOW_PRIORITY)  # it reads its whole history at a start, and answers come first
+    work_at_low_priority(LOW_PRIORITY)  # it reads its whole history at a start, and answers come first
     run_monitor(settings, on_ready=announce, beside=partial(_storing_answers, answers_socket), checks=checks)
 
 

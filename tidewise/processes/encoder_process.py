@@ -8,7 +8,6 @@ store. It runs at low priority: commits come first, vectors take what is left of
 from __future__ import annotations
 
 import multiprocessing
-import os
 import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -18,7 +17,7 @@ from threading import Event
 from core.errors import StoreUnavailable, TidewiseError
 from core.records.stored import UserState
 from tidewise.bootstrap import System, open_system
-from tidewise.process_setup import LOW_PRIORITY, end_with_parent
+from tidewise.process_setup import LOW_PRIORITY, end_with_parent, work_at_low_priority
 from tidewise.processes.refresh import start_refresh
 from tidewise.settings.schema import Settings
 
@@ -99,7 +98,7 @@ def _run(connection: Connection, settings: Settings) -> None:
     """The child: encode batch after batch until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the worker, which closes the pipe
     end_with_parent()
-    os.nice(LOW_PRIORITY)
+    work_at_low_priority(LOW_PRIORITY)
     with ExitStack() as stack:
         system = stack.enter_context(open_system(settings))
         start_refresh(stack, system)

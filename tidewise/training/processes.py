@@ -16,7 +16,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from core.errors import TrainingProcessLost
-from tidewise.process_setup import end_with_parent, own_command
+from tidewise.process_setup import end_with_parent, own_command, work_at_low_priority
 
 if TYPE_CHECKING:
     from model.training.process_group import ProcessGroup, Rendezvous
@@ -45,6 +45,7 @@ def assist_training() -> None:
         with joined() as group:
             assist(group)
         return
+    work_at_low_priority(0)  # as process 0 does, whose niceness is inherited
     rendezvous = Rendezvous(num_processes(1), port=int(os.environ["MASTER_PORT"]))
     rendezvous.arrive(rank())
     with joined(rendezvous, rank=rank()) as group:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 import platform
 import subprocess
 import sys
@@ -13,7 +14,15 @@ from io import StringIO
 
 import pytest
 
-from tidewise.process_setup import NUM_ARENAS, YOUNG_OBJECTS, JsonFormatter, TextFormatter, freeze_gc, use_log_format
+from tidewise.process_setup import (
+    AUTOGROUP,
+    NUM_ARENAS,
+    YOUNG_OBJECTS,
+    JsonFormatter,
+    TextFormatter,
+    freeze_gc,
+    use_log_format,
+)
 
 
 def test_a_log_record_is_one_line_of_json() -> None:
@@ -52,6 +61,17 @@ def test_no_memory_image_is_written_after_a_crash() -> None:
     script += "print(resource.getrlimit(resource.RLIMIT_CORE)[0])"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout == "0\n"
+
+
+@pytest.mark.skipif(not AUTOGROUP.exists(), reason="this kernel does not group processes by sessions")
+def test_low_priority_counts_beside_processes_of_other_sessions() -> None:
+    script = "import os; from tidewise.process_setup import AUTOGROUP, work_at_low_priority; work_at_low_priority(3); "
+    script += "print(os.nice(0), os.getsid(0) == os.getpid(), AUTOGROUP.read_text())"
+    before, others = os.nice(0), AUTOGROUP.read_text()
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    niceness, is_leader, _, _, of_session = done.stdout.split()
+    assert (int(niceness), is_leader, int(of_session)) == (before + 3, "True", before + 3)
+    assert AUTOGROUP.read_text() == others
 
 
 KEPT_MB = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -26,7 +25,7 @@ from tidewise.commands.options import (
     print_json,
     settings_of,
 )
-from tidewise.process_setup import account, end_with_parent, use_log_format
+from tidewise.process_setup import account, end_with_parent, use_log_format, work_at_low_priority
 from tidewise.settings.schema import load_settings
 from tidewise.training.processes import assist_training, rank
 from tidewise.training.progress import TrainingBar
@@ -121,7 +120,7 @@ def learn(
         return
     if as_child:
         use_log_format(settings.log.format)
-        os.nice(LOW_PRIORITY)
+        work_at_low_priority(LOW_PRIORITY)
         end_with_parent()
     with TrainingBar() as bar:
         result = run_due_job(settings, progress=bar.show)
