@@ -100,7 +100,7 @@ def _apply(
     def apply() -> list[tuple[Attributes, Attributes | None]]:
         stored: list[tuple[Attributes, Attributes | None]] = []
         with store.transaction() as tx:
-            known = {state.key for state in tx.users.lock_known(user_ids).values()}
+            known = {user.user_key for user in tx.users.lock_ids(user_ids).values()}
             states = tx.users.lock(user_ids, unless_erased=dict.fromkeys(user_ids, 0))
             before: dict[int, Attributes] = {key: {} for key in known}
             before |= tx.user_attributes.by_key(sorted(known))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Lock
 
@@ -24,9 +24,10 @@ from core.outcomes.item_counts import item_answer_counts
 from core.outcomes.retention import Retention
 from core.outcomes.shown_counts import Lists, shown_counts
 from core.outcomes.shown_items import ShownItem, ShownItems
+from core.outcomes.shown_lists import ShownList, shown_lists
 from core.ports.offsets import ANSWERS
 from core.ports.store import Store, Transaction
-from core.records.outcomes import Answer, Measure, Origin, StoredAnswer
+from core.records.outcomes import Answer, Measure, StoredAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -144,14 +145,15 @@ class AnswerLog:
             kept = _of_present_users(tx, answers)
             origins = tx.answers.name_origins(sorted({answer.origin for answer in kept}))
             items = self._items_of(tx, kept)
-            added = tx.answers.add([_stored(answer, origins, items) for answer in kept])
+            lists = shown_lists([answer.item_ids for answer in kept], items)
+            added = tx.answers.add(list(map(_stored, kept, (origins[answer.origin] for answer in kept), lists)))
             shown = items_shown(added) - self._shown
             tx.answers.add_items_shown(sorted(shown))
             tx.outcomes.add_counts(writer.key, answer_counts(added))
             tx.item_counts.add(writer.key, item_answer_counts(added))
             new = {stored.key for stored in added}
-            counted = (answer for answer in kept if bytes.fromhex(answer.recommendation_id) in new)
-            counts, ungrouped = shown_counts(counted, items, self._ungrouped)
+            counted = (one for one in zip(kept, lists, strict=True) if bytes.fromhex(one[0].recommendation_id) in new)
+            counts, ungrouped = shown_counts(counted, self._ungrouped)
             tx.drift.add_counts(writer.key, counts)
             tx.commit()
         self._ungrouped = ungrouped
@@ -200,37 +202,36 @@ def _of_present_users(tx: Transaction, answers: Sequence[Answer]) -> list[Answer
     Users are locked: an erasure or merge comes before or after all of this. An erased user's key is never used again.
     Times decide only where the user was not known yet: clocks differ between processes.
     """
-    known = tx.users.lock_known(sorted({answer.user_id for answer in answers if answer.user_id is not None}))
-    present = {state.key for state in known.values()}
+    known = tx.users.lock_ids(sorted({answer.user_id for answer in answers if answer.user_id is not None}))
+    present = {user.user_key for user in known.values()}
     other = {answer.user_key for answer in answers if answer.user_key is not None} - present
     if other:  # of ids that were merged since, or erased
         present |= {state.key for state in tx.users.by_key(sorted(other))}
     strangers = {answer.user_id for answer in answers if answer.user_id is not None and answer.user_key is None}
     erased = tx.users.erasure_times(sorted(strangers - known.keys()))
-    erased |= {user_id: state.erased_ms for user_id, state in known.items() if state.erased_ms is not None}
+    erased |= {user_id: user.erased_ms for user_id, user in known.items() if user.erased_ms is not None}
 
     def is_present(answer: Answer) -> bool:
         if answer.user_key is not None:
             return answer.user_key in present
         return answer.user_id is None or answer.time_ms > erased.get(answer.user_id, -1)
 
-    owners = tx.users.owners(sorted(known))
+    own_ids = {user_id: user.own_id for user_id, user in known.items() if user.own_id != user_id}
     return [
-        replace(answer, user_id=owners[answer.user_id]) if answer.user_id in owners else answer
+        replace(answer, user_id=own_ids[answer.user_id]) if answer.user_id in own_ids else answer
         for answer in answers
         if is_present(answer)
     ]
 
 
-def _stored(answer: Answer, origins: Mapping[Origin, int], items: Mapping[str, ShownItem]) -> StoredAnswer:
-    keys, is_new, novelty, *_ = zip(*[items[item_id] for item_id in answer.item_ids], strict=True)
+def _stored(answer: Answer, origin_key: int, shown: ShownList) -> StoredAnswer:
     return StoredAnswer(
         bytes.fromhex(answer.recommendation_id),
         answer.user_id,
         answer.time_ms,
-        origins[answer.origin],
-        keys,
+        origin_key,
+        shown.item_keys,
         answer.propensities,
-        sum(is_new),
-        sum(novelty),
+        shown.num_new,
+        shown.novelty,
     )

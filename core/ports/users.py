@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState, UserVersion
+from core.records.stored import KnownId, ListedUser, UserShift, UserSnapshot, UserState, UserVersion
 
 
 class UserReader(Protocol):
@@ -56,10 +56,6 @@ class UserReader(Protocol):
         """All ids of the user with this key: the user's own, then those of users merged into it, ascending."""
         ...
 
-    def owners(self, user_ids: Sequence[str]) -> dict[str, str]:
-        """For those of these ids that were merged into another user: that user's own id."""
-        ...
-
     def erasure_times(self, user_ids: Sequence[str]) -> dict[str, int]:
         """When these users were erased (ms); users who were never erased are missing."""
         ...
@@ -80,6 +76,10 @@ class UserRepository(UserReader, Protocol):
 
     def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
         """The states of those of these users that exist, locked until the transaction ends."""
+        ...
+
+    def lock_ids(self, user_ids: Sequence[str]) -> dict[str, KnownId]:
+        """What those of these ids that exist mean, locked until the transaction ends; cheaper than their states."""
         ...
 
     def lock_by_key(self, keys: Sequence[int]) -> list[UserState]:

@@ -22,6 +22,14 @@ class UserVersion(NamedTuple):
     newest_ms: int | None
 
 
+class KnownId(NamedTuple):
+    """Which user an id means: the user's key and own id, and when the id itself was erased; None if never."""
+
+    user_key: int
+    own_id: str
+    erased_ms: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class UserState:
     """A stored user: integer key, sequence number of the newest event, window.

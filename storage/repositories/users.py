@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     ScalarSelect,
     Select,
-    and_,
     bindparam,
     case,
     delete,
@@ -24,25 +22,20 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import CompilerElement
 
 from core.errors import StoreConflict
-from core.events.history import Window
-from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState, UserVersion
-from storage.codec import pack_history, unpack_history, user_hash
-from storage.dialects import Dialect, Row
+from core.records.stored import KnownId, UserShift, UserSnapshot, UserState, UserVersion
+from storage.codec import pack_history, user_hash
+from storage.dialects import Dialect
 from storage.repositories.dead_letters import DeadLetterRepository
 from storage.repositories.drift import DriftRepository
 from storage.repositories.items import current_revision
 from storage.repositories.user_attributes import UserAttributeRepository
+from storage.repositories.user_pages import STATE, UserPages, activity_step, state_of
 from storage.repositories.vectors import VectorRepository
 from storage.session import Session
 from storage.tables import erased_users, interactions, undone_events, users
 
 MAX_TYPES = 2**15  # event types: their codes are 16-bit integers
-HIGHEST_CHARACTER = "\U0010ffff"  # ids with a prefix sort before the prefix and this
-ACTIVITY_MS = 300_000  # the steps of users.active_ms
-AFTER_ALL = (2**62, 0)  # a time and a key
-LISTED = tuple(users.c[name] for name in ListedUser._fields)
 NO_WINDOW = {"num_events": 0, "window": b"", "newest_ms": None, "active_ms": None}
-STATE = (users.c.key, users.c.seq, users.c.num_events, users.c.window, users.c.erased_ms)
 
 
 def _owner_key() -> ScalarSelect[Any]:
@@ -84,36 +77,6 @@ def _find_by_key(dialect: Dialect) -> Select[Any]:
     return select(*STATE).where(dialect.is_in(users.c.key, "user_keys")).order_by(users.c.key)
 
 
-def _list(dialect: Dialect) -> CompilerElement:
-    return _page_of(users.c.user_id, *STATE)
-
-
-def _page_of(*columns: ColumnElement[Any]) -> Select[Any]:
-    inside = (users.c.user_id > bindparam("after"), users.c.user_id >= bindparam("first"))
-    page = select(*columns).where(*inside, users.c.user_id < bindparam("end"), users.c.merged_into.is_(None))
-    return page.order_by(users.c.user_id).limit(bindparam("limit"))
-
-
-def _recent(dialect: Dialect) -> CompilerElement:
-    """Sorts only the users of one step of activity at a time; the index has the others in order."""
-    newest, key = users.c.newest_ms, users.c.key
-    within = users.c.active_ms <= bindparam("active_ms", type_=BigInteger)
-    before = or_(newest < bindparam("newest_ms"), and_(newest == bindparam("newest_ms"), key < bindparam("before_key")))
-    page = select(*LISTED).where(within, before)
-    return page.order_by(users.c.active_ms.desc(), newest.desc(), key.desc()).limit(bindparam("limit"))
-
-
-def _shifted(dialect: Dialect) -> CompilerElement:
-    shift, key, own = users.c.shift_ms, users.c.key, users.c.merged_into.is_(None)
-    before = or_(shift < bindparam("shift_ms"), and_(shift == bindparam("shift_ms"), key < bindparam("before_key")))
-    page = select(*LISTED).where(shift.is_not(None), before, own)
-    return page.order_by(shift.desc(), key.desc()).limit(bindparam("limit"))
-
-
-def _by_id(dialect: Dialect) -> CompilerElement:
-    return _page_of(*LISTED)
-
-
 def _insert(dialect: Dialect) -> CompilerElement:
     return dialect.insert(users, "user_id", "seq", "num_events", "window", "erased_ms").on_conflict_do_nothing()
 
@@ -128,10 +91,14 @@ def _names(dialect: Dialect) -> CompilerElement:
     return select(users.c.user_id).where(names).order_by(users.c.merged_into.is_not(None), users.c.user_id)
 
 
-def _owners(dialect: Dialect) -> CompilerElement:
-    owner = users.alias("owner")
-    merged = select(users.c.user_id, owner.c.user_id).join_from(users, owner, users.c.merged_into == owner.c.key)
-    return merged.where(dialect.is_in(users.c.user_id, "user_ids"))
+def _lock_ids(dialect: Dialect) -> CompilerElement:
+    requested = dialect.is_in(users.c.user_id, "user_ids")
+    columns = (users.c.user_id, users.c.key, users.c.merged_into, users.c.erased_ms)
+    return select(*columns).where(requested).order_by(users.c.key).with_for_update()
+
+
+def _own_ids(dialect: Dialect) -> CompilerElement:
+    return select(users.c.key, users.c.user_id).where(dialect.is_in(users.c.key, "user_keys"))
 
 
 def _ids(dialect: Dialect) -> CompilerElement:
@@ -199,38 +166,31 @@ def _clear_windows(dialect: Dialect) -> CompilerElement:
     return update(users).values(**NO_WINDOW)
 
 
-def _state(row: Row) -> UserState:
-    key, seq, num_events, window, erased_ms = row
-    return UserState(key, seq, Window(num_events, unpack_history(window)), erased_ms)
-
-
-def _step(time_ms: int) -> int:
-    return time_ms - time_ms % ACTIVITY_MS
-
-
 def _saved(state: UserState) -> tuple[int, int, bytes, int | None, int | None, int]:
     newest_ms = state.window.last_time_ms
-    active_ms = None if newest_ms is None else _step(newest_ms)
+    active_ms = None if newest_ms is None else activity_step(newest_ms)
     return (state.seq, state.window.num_events, pack_history(state.window.history), newest_ms, active_ms, state.key)
 
 
-class UserRepository:
+class UserRepository(UserPages):
     """`core.ports.users.UserRepository` over a session."""
 
-    __slots__ = ("_secret", "_session")
+    __slots__ = ("_secret",)
 
     def __init__(self, session: Session, secret: bytes) -> None:
-        self._session = session
+        super().__init__(session)
         self._secret = secret
 
     def by_key(self, keys: Sequence[int]) -> list[UserState]:
         """The states of the users with these keys, in ascending key."""
-        return [_state(row) for row in self._session.rows(_find_by_key, user_keys=self._session.array(map(int, keys)))]
+        return [
+            state_of(row) for row in self._session.rows(_find_by_key, user_keys=self._session.array(map(int, keys)))
+        ]
 
     def find(self, user_id: str) -> UserState | None:
         """A user's state, or None if the user is unknown."""
         row = self._session.row(_find, user_id=user_id)
-        return None if row is None else _state(row)
+        return None if row is None else state_of(row)
 
     def snapshot(
         self, user_id: str, *, type_codes: Sequence[int], known: UserSnapshot | None = None
@@ -245,35 +205,12 @@ class UserRepository:
         if known is not None and state[:2] == [known_key, known_seq]:
             return revision or 0, known
         item_types = np.stack(np.divmod(self._session.integers_of(events), MAX_TYPES), axis=1)
-        return revision or 0, UserSnapshot(_state(tuple(state)), item_types)
+        return revision or 0, UserSnapshot(state_of(tuple(state)), item_types)
 
     def version(self, user_id: str) -> tuple[int, UserVersion | None]:
         """The item revision and the version of a user's state, None if the user is unknown."""
         [(revision, key, *rest)] = self._session.rows(_version, user_id=user_id)
         return revision or 0, None if key is None else UserVersion(key, *rest)
-
-    def page(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[tuple[str, UserState]]:
-        """Users in ascending id after `after` whose id begins with `prefix`."""
-        end = prefix + HIGHEST_CHARACTER
-        rows = self._session.rows(_list, after=after, first=prefix, end=end, limit=limit)
-        return [(row[0], _state(row[1:])) for row in rows]
-
-    def by_id(self, *, prefix: str = "", after: str = "", limit: int = 100) -> list[ListedUser]:
-        """Users in ascending id after `after` whose id begins with `prefix`."""
-        end = prefix + HIGHEST_CHARACTER
-        return [ListedUser(*row) for row in self._session.rows(_by_id, after=after, first=prefix, end=end, limit=limit)]
-
-    def by_activity(self, *, before: tuple[int, int] = AFTER_ALL, limit: int = 100) -> list[ListedUser]:
-        """Users in descending time of their newest windowed event, then key."""
-        newest_ms, key = before
-        parameters = {"active_ms": _step(newest_ms), "newest_ms": newest_ms, "before_key": key}
-        return [ListedUser(*row) for row in self._session.rows(_recent, limit=limit, **parameters)]
-
-    def by_shift(self, *, before: tuple[int, int] = AFTER_ALL, limit: int = 100) -> list[ListedUser]:
-        """Users whose interest shifted, in descending time of the shift, then key."""
-        shift_ms, key = before
-        rows = self._session.rows(_shifted, shift_ms=shift_ms, before_key=key, limit=limit)
-        return [ListedUser(*row) for row in rows]
 
     def save_shifts(self, shifts: Sequence[UserShift]) -> None:
         """Store the newest tests of users' interests."""
@@ -301,27 +238,44 @@ class UserRepository:
     def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
         """The states of those of these users that exist, locked until the transaction ends."""
         rows = self._session.rows(_lock, user_ids=self._session.array(user_ids))
-        states = {row[0]: _state(row[2:]) for row in rows}
+        states = {row[0]: state_of(row[2:]) for row in rows}
         merged = {row[0]: row[1] for row in rows if row[1] is not None}
         if merged:
-            # Not in the order of keys: among batches with merged ids a deadlock is possible. PostgreSQL ends it after
-            # a second as a conflict, and the batch runs again.
-            owners = {state.key: state for state in self.lock_by_key(sorted(set(merged.values())))}
-            if len(owners) < len(set(merged.values())):
-                msg = "another transaction erased a user at the same moment; run the transaction again"
-                raise StoreConflict(msg)
+            owners = self._lock_owners(merged.values())
             states |= {
                 user_id: replace(owners[key], erased_ms=states[user_id].erased_ms) for user_id, key in merged.items()
             }
         return states
 
+    def lock_ids(self, user_ids: Sequence[str]) -> dict[str, KnownId]:
+        """What those of these ids that exist mean, locked until the transaction ends; cheaper than their states."""
+        rows = self._session.rows(_lock_ids, user_ids=self._session.array(user_ids))
+        merged = {owner for _, _, owner, _ in rows if owner is not None}
+        own_ids: dict[int, str] = {}
+        if merged:
+            self._lock_owners(merged)
+            own_ids.update(self._session.rows(_own_ids, user_keys=self._session.array(sorted(merged))))
+        return {
+            user_id: KnownId(key, user_id, erased_ms) if owner is None else KnownId(owner, own_ids[owner], erased_ms)
+            for user_id, key, owner, erased_ms in rows
+        }
+
+    def _lock_owners(self, keys: Iterable[int]) -> dict[int, UserState]:
+        """The users that others were merged into, by key.
+
+        Not in the order of keys: among batches with merged ids a deadlock is possible. PostgreSQL ends it after a
+        second as a conflict, and the batch runs again.
+        """
+        wanted = sorted(set(keys))
+        owners = {state.key: state for state in self.lock_by_key(wanted)}
+        if len(owners) < len(wanted):
+            msg = "another transaction erased a user at the same moment; run the transaction again"
+            raise StoreConflict(msg)
+        return owners
+
     def ids_of(self, key: int) -> list[str]:
         """All ids of the user with this key, its own first."""
         return [user_id for (user_id,) in self._session.rows(_names, user_key=key)]
-
-    def owners(self, user_ids: Sequence[str]) -> dict[str, str]:
-        """For those of these ids that were merged into another user: that user's own id."""
-        return dict(self._session.rows(_owners, user_ids=self._session.array(user_ids)))
 
     def merge(self, source: UserState, target: UserState) -> None:
         """Give a locked user's events and ids to another."""
@@ -334,7 +288,7 @@ class UserRepository:
 
     def lock_by_key(self, keys: Sequence[int]) -> list[UserState]:
         """The states of the users with these keys, in ascending key, locked until the transaction ends."""
-        return [_state(row) for row in self._session.rows(_lock_by_key, user_keys=self._session.array(keys))]
+        return [state_of(row) for row in self._session.rows(_lock_by_key, user_keys=self._session.array(keys))]
 
     def _add(self, user_ids: Sequence[str], erasures: Mapping[str, tuple[int, int]]) -> dict[str, UserState]:
         """Create users; a user who returns after an erasure continues its sequence.

@@ -21,6 +21,7 @@ from core.ports.offsets import CORRECTIONS
 from core.ports.store import Store
 from core.records.drift import BucketCounts, SampledEvent
 from core.records.statuses import EventStatus
+from core.records.stored import KnownId
 
 CLICK = Interaction("e1", "ann", "lamp", "click", NOW_MS)
 API = RequestSource("api")
@@ -140,7 +141,8 @@ def test_guests_of_a_merged_user_follow_it(store: Store) -> None:
     with store.transaction() as tx:
         assert tx.users.ids_of(state.key)[1:] == ["ann", "guest"]
         assert tx.users.lock_known(["guest"])["guest"].key == state.key
-        assert tx.users.owners(["ann", "bob", "guest", "nobody"]) == {"ann": "bob", "guest": "bob"}
+        known = {user_id: KnownId(state.key, "bob", None) for user_id in ("ann", "bob", "guest")}
+        assert tx.users.lock_ids(["ann", "bob", "guest", "nobody"]) == known
 
 
 def test_erasing_a_guest_erases_the_user_and_both_pasts(store: Store) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from core.events.history import EMPTY_WINDOW
-from core.records.stored import ListedUser, UserShift, UserSnapshot, UserState, UserVersion
+from core.records.stored import KnownId, ListedUser, UserShift, UserSnapshot, UserState, UserVersion
 from memory_store.data import MemoryRepository, user_hash
 from memory_store.events import MemoryEvents
 
@@ -91,8 +91,10 @@ class MemoryUsers(MemoryRepository):
         owner = self.data.user_id(key)
         return [owner, *sorted(user_id for user_id, (name, _) in self.data.merged.items() if name == owner)]
 
-    def owners(self, user_ids: Sequence[str]) -> dict[str, str]:
-        return {user_id: self.data.merged[user_id][0] for user_id in user_ids if user_id in self.data.merged}
+    def lock_ids(self, user_ids: Sequence[str]) -> dict[str, KnownId]:
+        own_ids = {user_id: merged[0] for user_id, merged in self.data.merged.items()}
+        known = self.lock_known(user_ids)
+        return {i: KnownId(state.key, own_ids.get(i, i), state.erased_ms) for i, state in known.items()}
 
     def merge(self, source: UserState, target: UserState) -> None:
         names = (self.data.user_id(source.key), self.data.user_id(target.key))

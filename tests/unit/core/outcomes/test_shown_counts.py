@@ -8,6 +8,7 @@ from outcome_log import OutcomeShop
 
 from core.outcomes.shown_counts import GROUP, shown_counts
 from core.outcomes.shown_items import ShownItem
+from core.outcomes.shown_lists import shown_lists
 from core.records.drift import BUCKET_MS, BucketCounts
 from core.records.outcomes import Answer, Origin, new_recommendation_id
 
@@ -24,9 +25,16 @@ def answer(*item_ids: str, time_ms: int = START_MS, is_fallback: bool | None = F
     return Answer(new_recommendation_id(time_ms), None, time_ms, Origin(), item_ids, is_fallback=is_fallback)
 
 
+def counted(
+    answers: list[Answer], waiting: tuple[tuple[str, ...], ...] = ()
+) -> tuple[dict[int, BucketCounts], tuple[tuple[str, ...], ...]]:
+    lists = shown_lists([given.item_ids for given in answers], ITEMS)
+    return shown_counts(zip(answers, lists, strict=True), waiting)
+
+
 def test_answers_fallbacks_and_mean_percentiles_are_counted_by_bucket() -> None:
     later = answer("rope", time_ms=START_MS + BUCKET_MS)
-    counts, _ = shown_counts([answer("lamp", "mug"), answer("lamp", is_fallback=True), later], ITEMS)
+    counts, _ = counted([answer("lamp", "mug"), answer("lamp", is_fallback=True), later])
     own = {"num_novel": 2, "novelty": 3_500 + 2_000, "num_diverse": 1, "diversity": 1_000}
     assert counts == {
         START_MS: BucketCounts(num_answers=2, num_fallbacks=1, popularity=650 + 900, **own),
@@ -35,21 +43,21 @@ def test_answers_fallbacks_and_mean_percentiles_are_counted_by_bucket() -> None:
 
 
 def test_diversity_is_the_share_of_pairs_of_different_categories() -> None:
-    counts, _ = shown_counts([answer("lamp", "mug", "pan", "rope")], ITEMS)
+    counts, _ = counted([answer("lamp", "mug", "pan", "rope")])
     assert (counts[START_MS].num_diverse, counts[START_MS].diversity) == (1, 667), "two of three pairs; rope has none"
 
 
 def test_coverage_is_the_share_of_different_items_of_twenty_lists() -> None:
     waiting: tuple[tuple[str, ...], ...] = ()
-    first, waiting = shown_counts([answer("lamp", "mug")] * (GROUP - 1), ITEMS, waiting)
+    first, waiting = counted([answer("lamp", "mug")] * (GROUP - 1), waiting)
     assert (first[START_MS].num_grouped, len(waiting)) == (0, GROUP - 1)
-    last, waiting = shown_counts([answer("pan", "rope"), answer("lamp")], ITEMS, waiting)
+    last, waiting = counted([answer("pan", "rope"), answer("lamp")], waiting)
     assert (last[START_MS].num_grouped, last[START_MS].coverage) == (GROUP, GROUP * 100), "4 of 40"
     assert waiting == (("lamp",),)
 
 
 def test_lists_that_no_model_is_meant_for_are_not_counted() -> None:
-    assert shown_counts([answer("lamp", is_fallback=None)], ITEMS) == ({}, ())
+    assert counted([answer("lamp", is_fallback=None)]) == ({}, ())
 
 
 def test_an_answer_that_is_written_twice_counts_once() -> None:
