@@ -5,7 +5,8 @@
 Events carry times of a day that passes faster than the clock, after the newest event of the folder. The server lives
 in the time of its events (the folder was made with `clock.mode=stream`), so that popularity, buckets of drift and
 counts by day pass as in a real day. Told for each quarter of the day: memory, files, CPU per request, latency, and the
-rows of each table that grew.
+rows of each table that grew. Transition counts that a process has read from its snapshot become memory of its own once
+a quarter as many pairs were added; with a rate at which that happens early, the rest of the day shows what grows.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from pathlib import Path
 from benchmarks.data_copies import ServedCopy, served_copy
 from benchmarks.endurance.client import LoadedApi
 from benchmarks.report import percentiles, publish
-from benchmarks.scale.processes import cpu_s, memory_bytes
+from benchmarks.scale.processes import cpu_s, own_memory_bytes
 from benchmarks.serving import ids_of
 from core.clock import DAY_MS
 from tidewise.bootstrap import open_system
@@ -36,7 +37,10 @@ PREFIX = "day-"
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """At one moment: memory and files in MB, CPU of all processes in s, what clients have got, and rows by table."""
+    """At one moment: memory without pages of files, and files, in MB; CPU of all processes in s; rows by table.
+
+    `num_requests`, `num_answers`: what clients have sent and got.
+    """
 
     memory_mb: float
     files_mb: float
@@ -88,7 +92,7 @@ class SimulatedDay:
         return {
             "statuses": dict(report.statuses),
             "events": len(report.events),
-            "memory, MB": [state.memory_mb for state in states],
+            "memory without files, MB": [state.memory_mb for state in states],
             "files, MB": [state.files_mb for state in states],
             "rows of tables that grew": grown([state.num_rows for state in states]),
             "CPU of a request with all that runs beside it, ms": [
@@ -100,7 +104,7 @@ class SimulatedDay:
 
     def _state(self) -> ServerState:
         pid, report = self._served.process.pid, self._api.report
-        memory_mb, files_mb = round(memory_bytes(pid) / 1e6), round(self._served.file_bytes() / 1e6)
+        memory_mb, files_mb = round(own_memory_bytes(pid) / 1e6), round(self._served.file_bytes() / 1e6)
         num_rows = count_rows(self._served.data / DATABASE_NAME)
         return ServerState(memory_mb, files_mb, cpu_s(pid), report.num_sent, len(report.took_s), num_rows)
 

@@ -15,7 +15,13 @@ MAX_BUSY_S = 600
 
 def memory_bytes(pid: int) -> int:
     """The memory of all, pages that several share counted once (PSS)."""
-    return sum(1024 * _pss_kib(rollup) for rollup in _each(family(pid), "smaps_rollup"))
+    return sum(_rollup_bytes(rollup, "Pss") for rollup in _each(family(pid), "smaps_rollup"))
+
+
+def own_memory_bytes(pid: int) -> int:
+    """The same without pages of files, such as libraries: these weigh less while another program maps them, too."""
+    rollups = list(_each(family(pid), "smaps_rollup"))
+    return sum(_rollup_bytes(rollup, name) for rollup in rollups for name in ("Pss_Anon", "Pss_Shmem"))
 
 
 def cpu_s(pid: int, *, alone: bool = False) -> float:
@@ -70,5 +76,5 @@ def _each(members: Iterable[int], name: str) -> Iterator[str]:
             yield Path(f"/proc/{member}/{name}").read_text()
 
 
-def _pss_kib(rollup: str) -> int:
-    return int(next(line.split()[1] for line in rollup.splitlines() if line.startswith("Pss:")))
+def _rollup_bytes(rollup: str, name: str) -> int:
+    return 1024 * int(next(line.split()[1] for line in rollup.splitlines() if line.startswith(f"{name}:")))

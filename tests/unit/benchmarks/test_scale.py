@@ -17,7 +17,7 @@ from benchmarks.scale import floor
 from benchmarks.scale.catalogue import moved
 from benchmarks.scale.client import WrkReport, parsed
 from benchmarks.scale.killed import listeners
-from benchmarks.scale.processes import cpu_s, family, memory_bytes
+from benchmarks.scale.processes import cpu_s, family, memory_bytes, own_memory_bytes
 from benchmarks.scale.versions import ratios
 
 REPORT = """
@@ -67,7 +67,7 @@ def test_the_floor_answers_with_twenty_items_of_its_index(tmp_path: Path, monkey
 def test_memory_and_time_count_descendants() -> None:
     own = os.getpid()
     assert own in family(own)
-    assert memory_bytes(own) > 10_000_000
+    assert memory_bytes(own) > own_memory_bytes(own) > 10_000_000
     assert cpu_s(own) > 0
 
 
