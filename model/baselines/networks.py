@@ -97,4 +97,4 @@ class GRU4Rec(SASRec):
 
     def tokens(self, vectors_BLMD: Tensor) -> Tensor:
         """(1, B, L, D): item vectors as they are."""
-        return drop(vectors_BLMD.permute(2, 0, 1, 3), self.config.dropout, training=self.training)
+        return drop(vectors_BLMD.permute(2, 0, 1, 3), self.config.dropout_rate, training=self.training)

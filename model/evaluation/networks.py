@@ -107,6 +107,7 @@ class NetworkScorer:
             category_names=categories,
             device=torch.device(self.plan.device),
         )
+        config = config.decided(events_per_item=data.events_per_item)
         model = self.network(config, num_items=len(data.trained_rows)).initialise(seed=self.seed)
         if self.frozen_experts and model.temporal is not None:
             model.temporal.expert.requires_grad_(False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from core.errors import InvalidSettings
@@ -12,6 +12,7 @@ from core.events.history import WindowShape
 
 YEAR_S = 31_556_952
 Gaps = Literal["on", "off", "shuffled"]
+FEW_EVENTS = 50  # of an item on average: with fewer, ids are fused unless the configuration says otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class ModelConfig:
     `absolute_time=False` hides when events happened, but for the gaps between them.
     `now_gap`: the gap from the last event to now shapes the query (ours, not in the paper).
     `fused_id`: the id tower reads each item's id row plus its projected contents (ours, not in the paper).
+    None leaves it to the events of a training, see `decided`.
+    `dropout`: None: .3 with fused ids, else .2.
     `repeats`: earlier events add to the scores of their own items, by how long ago they are (ours, not in the paper).
     `relative_attention`: attention depends on the steps and on the time between two events (HSTU; not in the paper).
     `sparse_experts`: so many small experts beside each feed-forward part, two of them at a time (HyMoERec; not in the
@@ -65,7 +68,7 @@ class ModelConfig:
     num_layers: int = 2
     num_heads: int = 2
     inner_width: int = 256
-    dropout: float = 0.2
+    dropout: float | None = 0.2
     layer_norm_eps: float = 1e-12
     window: WindowShape = field(default_factory=WindowShape)
     use_id: bool = True
@@ -80,7 +83,7 @@ class ModelConfig:
     max_gap_s: float = 10 * YEAR_S
     gap_table_rows: int | None = None
     now_gap: bool = False
-    fused_id: bool = False
+    fused_id: bool | None = False
     repeats: bool = False
     relative_attention: bool = False
     sparse_experts: int = 0
@@ -103,7 +106,7 @@ class ModelConfig:
             "no facet experts, or more": self.facet_experts >= 0,
             "losses of weight 0 or more": min(self.losses.idcl, self.losses.cp, self.losses.pcl) >= 0,
             "0 <= pcl_share <= 1": 0 <= self.losses.pcl_share <= 1,
-            "0 <= dropout < 1": 0 <= self.dropout < 1,
+            "0 <= dropout < 1": self.dropout is None or 0 <= self.dropout < 1,
             "0 <= id_dropout < 1": 0 <= self.id_dropout < 1,
             "gaps to be on, off or shuffled": self.gaps in ("on", "off", "shuffled"),
             "not both repeats and hides_seen": not (self.repeats and self.hides_seen),
@@ -122,7 +125,20 @@ class ModelConfig:
     @property
     def fuses_id(self) -> bool:
         """Whether contents are added to the id rows; it needs both."""
-        return self.fused_id and self.use_id and bool(self.contents)
+        return bool(self.fused_id) and self.use_id and bool(self.contents)
+
+    def decided(self, *, events_per_item: float) -> ModelConfig:
+        """As a training on so many events decides it: items with few borrow from their contents."""
+        if self.fused_id is not None:
+            return self
+        return replace(self, fused_id=events_per_item < FEW_EVENTS)
+
+    @property
+    def dropout_rate(self) -> float:
+        """The dropout probability."""
+        if self.dropout is not None:
+            return self.dropout
+        return 0.3 if self.fuses_id else 0.2
 
     @property
     def weighs_modalities(self) -> bool:

@@ -30,7 +30,7 @@ class FacetLayer(nn.Module):
         super().__init__()
         num_towers, width, num_experts = len(config.towers), config.width, config.facet_experts
         head_width, inner_width = width // config.num_heads, max(1, config.inner_width // config.num_heads)
-        self.num_heads, self.num_experts, self.dropout = config.num_heads, num_experts, config.dropout
+        self.num_heads, self.num_experts, self.dropout = config.num_heads, num_experts, config.dropout_rate
         self.query = StackedLinear(num_towers, width, num_experts * width)
         self.key_value = StackedLinear(num_towers, width, 2 * width)
         self.router = StackedLinear(num_towers * config.num_heads, num_experts * head_width, num_experts)

@@ -184,7 +184,7 @@ class HM4SR(nn.Module):
     def tokens(self, vectors_BLMD: Tensor) -> Tensor:
         """(M, B, L, D): the inputs of the towers."""
         tokens_MBLD = self.norm(vectors_BLMD.permute(2, 0, 1, 3).contiguous())
-        return drop(tokens_MBLD, self.config.dropout, training=self.training)
+        return drop(tokens_MBLD, self.config.dropout_rate, training=self.training)
 
     def run(self, vectors_BLMD: Tensor, bias: Tensor | None = None) -> Tensor:
         """(M, B, L, D): the output of each tower after each event."""

@@ -29,7 +29,7 @@ class TowerLayer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         num_towers, width = len(config.towers), config.width
-        self.num_heads, self.dropout = config.num_heads, config.dropout
+        self.num_heads, self.dropout = config.num_heads, config.dropout_rate
         self.query_key_value = StackedLinear(num_towers, width, 3 * width)
         self.out = StackedLinear(num_towers, width, width)
         self.attention_norm = StackedNorm(num_towers, width, config.layer_norm_eps)

@@ -65,6 +65,11 @@ class TrainingData:
     categories: Tensor  # (N, K) 1 where the candidate is in the category
 
     @property
+    def events_per_item(self) -> float:
+        """Of the items that have events in training."""
+        return len(self.split.train) / max(1, len(self.trained_rows))
+
+    @property
     def ranges(self) -> UserRanges:
         """Where each user's events lie among the training events."""
         return UserRanges.of(self.columns.users[self.split.train])

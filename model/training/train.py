@@ -59,6 +59,7 @@ def train(
     config = replace(config, contents=contents, num_categories=len(categories))
     device = torch.device(plan.device)
     data = training_data(columns, catalogue, split, sources=fitted, category_names=categories, device=device)
+    config = config.decided(events_per_item=data.events_per_item)
     model = HM4SR(config, num_items=len(data.trained_rows)).initialise(seed=seed)
     decided = fingerprint(columns, catalogue, config, plan, seed, digest_of(fitted))
     file = ResumeFile(resume, decided) if resume else None

@@ -128,7 +128,7 @@ def test_tuning_names_what_it_has_no_time_for(train: Train, monkeypatch: pytest.
     minutes = itertools.count(step=60)  # one passes at each look at the clock
     monkeypatch.setattr("tidewise.training.tuning.time", SimpleNamespace(monotonic=lambda: next(minutes)))
     result = train("--tune", "--tune-minutes", "1", **{"model.idcl_weight": "0.1"}, **UNTRAINED)
-    assert "No time for: model.fused_id = true; train.recency_half_life = 0.3 (--tune-minutes)." in result.stdout
+    assert "No time for: model.fused_id = false; train.recency_half_life = 0.3 (--tune-minutes)." in result.stdout
     assert "No change was better: the settings stay." in result.stdout
 
 

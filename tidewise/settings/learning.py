@@ -21,8 +21,8 @@ class ModelSettings(Section):
     """The transformer layers of each modality's tower."""
     heads: Count = 2
     """The attention heads of each layer; must divide `model.width`."""
-    dropout: float = Field(0.2, ge=0, lt=1)
-    """The dropout probability in training."""
+    dropout: float | None = Field(None, ge=0, lt=1)
+    """The dropout probability in training; unset: 0.3 with fused ids, else 0.2."""
     experts: Count = 4
     """The experts of the Interactive and of the Temporal mixture of experts."""
     text_dim: Count = 128
@@ -50,8 +50,9 @@ class ModelSettings(Section):
     linear map."""
     facet_experts: int = Field(0, ge=0)
     """Queries of each head of the last layer, whose heads are facets of an item (not in the paper); 0: no facets."""
-    fused_id: bool = False
-    """Whether the id tower also reads an item's contents (not in the paper): helps items with few events."""
+    fused_id: bool | None = None
+    """Whether the id tower also reads an item's contents (not in the paper); unset: where items have fewer than
+    50 events on average."""
     repeat_consumption: bool = True
     """Whether the score of a user's earlier items depends on the time since they were used (not in the paper); only
     where they may be recommended again (`recommend.exclude_seen` off)."""

@@ -26,7 +26,7 @@ from core.records.stored import EventColumns
 from tidewise.bootstrap import System
 from tidewise.settings.schema import Settings
 from tidewise.training.learning import prepare_training, train_fully
-from tidewise.training.plans import learning_policy
+from tidewise.training.plans import learning_policy, model_config
 from tidewise.training.recipe import Choices, is_set, save_choices, text_of, with_choices
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def tune(
     """
     prepare_training(system)
     trials = _Trials.of(system, before_ms, progress)
-    changes: list[Choices] = [{}, *changes_of(system.settings)]
+    changes: list[Choices] = [{}, *changes_of(system.settings, fuses_ids=trials.fuses_ids)]
     share, ends_s = TRAINING_SHARE * minutes / len(changes), time.monotonic() + 60 * minutes
     report(
         f"Tuning: {len(changes)} trainings of at most {share:.1f} minutes on {len(trials.columns):,} events, "
@@ -112,12 +112,12 @@ def tune(
     return Tuning(attempts, changes[len(attempts) :], len(users), len(np.unique(users)), best)
 
 
-def changes_of(settings: Settings) -> list[Choices]:
-    """The changes to try, one after the other: none of a setting that was given."""
+def changes_of(settings: Settings, *, fuses_ids: bool) -> list[Choices]:
+    """The changes to try, one after the other: none of a setting that was given. `fuses_ids`: without changes."""
     model, train = settings.model, settings.train
     widths = [width for width in (model.width // 2, 2 * model.width) if width % model.heads == 0]
     changes: list[Choices] = [
-        {"model.fused_id": not model.fused_id},
+        {"model.fused_id": not fuses_ids},
         {"train.recency_half_life": 0.0 if train.recency_half_life else RECENCY_HALF_LIFE},
         {"model.idcl_weight": 0.0 if model.idcl_weight else 0.1},
         *({"model.width": width} for width in widths),
@@ -155,6 +155,13 @@ class _Trials:
             msg = f"{wanted}, got {len(held_out)}; train without it, or import more events"
             raise NotReady(msg)
         return cls(system.settings, policy, known.where(known.times_ms < since_ms), catalogue, held_out, progress)
+
+    @property
+    def fuses_ids(self) -> bool:
+        """Whether a training on these events fuses ids by the settings."""
+        num_items = len(np.unique(self.columns.items))
+        config = model_config(self.settings).decided(events_per_item=len(self.columns) / max(1, num_items))
+        return bool(config.fused_id)
 
     def attempt(
         self, best: Choices, change: Choices, *, minutes: float, best_gains: Array | None

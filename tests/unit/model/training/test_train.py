@@ -15,7 +15,7 @@ from core.errors import InvalidInput
 from core.events.history import History
 from core.records.stored import EventColumns
 from model.bundle import HM4SRBundle
-from model.network.config import ModelConfig
+from model.network.config import FEW_EVENTS, ModelConfig
 from model.training.precision import Precision, multiplies_bfloat16
 from model.training.train import TrainingPlan, TrainingProgress, train
 
@@ -180,3 +180,23 @@ def test_nothing_to_learn_from_is_said_in_words(shop: Catalogue) -> None:
     strange = EventColumns(np.array([1, 1]), np.array([100, 7]), np.array([10**12, 10**12]))
     with pytest.raises(InvalidInput, match="1 events are of items that the catalogue does not hold"):
         train(strange, shop)
+
+
+@pytest.mark.parametrize(("events_per_item", "fuses"), [(FEW_EVENTS - 1, True), (FEW_EVENTS, False)])
+def test_ids_are_fused_where_items_have_few_events_unless_told(events_per_item: float, *, fuses: bool) -> None:
+    left_open = ModelConfig(fused_id=None, dropout=None)
+    decided = left_open.decided(events_per_item=events_per_item)
+    assert (decided.fuses_id, decided.dropout_rate) == (fuses, 0.3 if fuses else 0.2)
+    for told in (False, True):
+        config = replace(left_open, fused_id=told, dropout=0.1).decided(events_per_item=events_per_item)
+        assert (config.fuses_id, config.dropout_rate) == (told, 0.1)
+
+
+def test_a_training_decides_what_is_left_open_by_its_events(
+    shop: Catalogue, shop_events: EventColumns, make_config: Callable[..., ModelConfig]
+) -> None:
+    plan, items = replace(PLAN, epochs=1, max_seconds=0.0), shop_events.items
+    assert len(items) / len(np.unique(items)) < FEW_EVENTS
+    few = train(shop_events, shop, config=make_config(fused_id=None), plan=plan)
+    many = train(replace(shop_events, items=items // 4 * 4), shop, config=make_config(fused_id=None), plan=plan)
+    assert (few.model.config.fused_id, many.model.config.fused_id) == (True, False)

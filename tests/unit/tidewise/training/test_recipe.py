@@ -31,16 +31,25 @@ def test_a_given_setting_wins_over_a_choice_even_with_the_default_value() -> Non
     assert chosen(Settings(), store) == CHOICES
 
 
+def tried(settings: Settings, *, fuses_ids: bool = False) -> list[tuple[str, object]]:
+    return [choice for change in changes_of(settings, fuses_ids=fuses_ids) for choice in change.items()]
+
+
 def test_tuning_changes_one_setting_at_a_time_and_none_that_is_given() -> None:
-    names = [name for change in changes_of(given(model__width="48", model__idcl_weight="0")) for name in change]
-    assert names == ["model.fused_id", "train.recency_half_life"]
-    assert [change["model.width"] for change in changes_of(Settings()) if "model.width" in change] == [32, 128]
+    assert [name for name, _ in tried(given(model__width="48", model__idcl_weight="0"))] == [
+        "model.fused_id",
+        "train.recency_half_life",
+    ]
+    assert [width for name, width in tried(Settings()) if name == "model.width"] == [32, 128]
+
+
+def test_tuning_tries_the_opposite_of_what_a_training_decides() -> None:
+    assert tried(Settings(), fuses_ids=True)[0] == ("model.fused_id", False)
+    assert tried(Settings(), fuses_ids=False)[0] == ("model.fused_id", True)
 
 
 def test_a_width_that_heads_do_not_divide_is_not_tried() -> None:
-    assert [change["model.width"] for change in changes_of(given(model__heads="64")) if "model.width" in change] == [
-        128
-    ]
+    assert [width for name, width in tried(given(model__heads="64")) if name == "model.width"] == [128]
 
 
 def test_choices_read_as_lines_of_a_settings_file() -> None:
