@@ -12,6 +12,7 @@ from core.events.history import WindowShape
 
 YEAR_S = 31_556_952
 Gaps = Literal["on", "off", "shuffled"]
+DROPOUT, DROPOUT_FUSED = 0.2, 0.3
 FEW_EVENTS = 50  # of an item on average: with fewer, ids are fused unless the configuration says otherwise
 
 
@@ -68,7 +69,7 @@ class ModelConfig:
     num_layers: int = 2
     num_heads: int = 2
     inner_width: int = 256
-    dropout: float | None = 0.2
+    dropout: float | None = DROPOUT
     layer_norm_eps: float = 1e-12
     window: WindowShape = field(default_factory=WindowShape)
     use_id: bool = True
@@ -129,16 +130,16 @@ class ModelConfig:
 
     def decided(self, *, events_per_item: float) -> ModelConfig:
         """As a training on so many events decides it: items with few borrow from their contents."""
-        if self.fused_id is not None:
-            return self
-        return replace(self, fused_id=events_per_item < FEW_EVENTS)
+        fused_id = events_per_item < FEW_EVENTS if self.fused_id is None else self.fused_id
+        config = replace(self, fused_id=fused_id)
+        return replace(config, dropout=config.dropout_rate)
 
     @property
     def dropout_rate(self) -> float:
         """The dropout probability."""
         if self.dropout is not None:
             return self.dropout
-        return 0.3 if self.fuses_id else 0.2
+        return DROPOUT_FUSED if self.fuses_id else DROPOUT
 
     @property
     def weighs_modalities(self) -> bool:
