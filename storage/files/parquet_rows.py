@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InvalidInput
+from core.events.interactions import shorten
 from core.imports.rows import Chunk, missing_column
 from storage.files.duck import READING_MIB, Unreadable, connect, fetch
 from storage.files.lines import damaged
@@ -19,8 +20,11 @@ from storage.files.text_rows import MAX_CHUNK_CHARS
 from storage.files.unpacking import MAX_RATIO, max_content_bytes
 
 FREE_ROWS = 10_000_000  # that a file may have whatever its size
+FREE_VALUES = (
+    30_000_000  # that a column may have, those of its lists: 7 s of reading; a million items with 20 tags pass
+)
+MAX_PER_BYTE = 10  # rows, and values of a column, beyond: of a real event the time alone takes a byte or two
 FETCHED_ROWS = 1_000
-MAX_ROWS_PER_BYTE = 10  # beyond: of a real event the time alone takes a byte or two
 BYTES_OF_VALUE = 8  # of numbers and times; of a text its characters
 CASTS = {"UUID": "VARCHAR", "DECIMAL": "DOUBLE", "BLOB": "VARCHAR"}
 
@@ -43,7 +47,7 @@ class ParquetRows:
         except Unreadable as error:
             msg = f"{self.name}: cannot be read ({error}); check the file"
             raise InvalidInput(msg) from None
-        if self._num_rows > max(FREE_ROWS, MAX_ROWS_PER_BYTE * self.size):
+        if self._num_rows > max(FREE_ROWS, MAX_PER_BYTE * self.size):
             msg = f"{self.name}: {self._num_rows:,} rows in {self.size:,} bytes repeat a few values; check the file"
             raise InvalidInput(msg)
         self.columns = tuple(self._types)
@@ -57,6 +61,7 @@ class ParquetRows:
         """As `RowReader.chunks`."""
         selected = ", ".join(map(self._expression, (*names, *optional)))
         query = f"SELECT {selected} FROM read_parquet(?)"  # noqa: S608  names are quoted
+        self._check_num_values([*names, *optional])
         rows: list[tuple[Any, ...]] = []
         num_bytes = 0
         try:
@@ -78,6 +83,26 @@ class ParquetRows:
         self._num_read += len(rows)
         if rows:
             yield Chunk(list(range(first, first + len(rows))), list(rows), list(rows))
+
+    def _check_num_values(self, paths: Sequence[str]) -> None:
+        """Raise `InvalidInput` where a column is said to have more values than that of a real file of this size.
+
+        DuckDB reads no more values than a file says: one that says too few is damaged.
+        """
+        columns = {path if path in self._types else path.partition(".")[0] for path in paths}
+        query = "SELECT path_in_schema, sum(num_values)::BIGINT FROM parquet_metadata(?) GROUP BY ALL"
+        try:
+            counts = list(chain.from_iterable(self._query(query)))
+        except Unreadable as error:
+            raise damaged(self.name, error, 0) from None
+        for path, num_values in counts:
+            column = path if path in columns else path.partition(", ")[0]  # of a list, struct or map: its name first
+            if column in columns and num_values > max(FREE_VALUES, MAX_PER_BYTE * self.size):
+                msg = (
+                    f"{self.name}: {num_values:,} values of {shorten(column)} in {self.size:,} bytes repeat a few; "
+                    "check the file, and if they are right, split it"
+                )
+                raise InvalidInput(msg)
 
     def _check_content(self, num_bytes: int) -> None:
         """Raise `Unreadable` where the values so far are too many for a file of this size."""

@@ -120,6 +120,41 @@ def test_a_parquet_file_of_more_rows_than_a_real_one_is_refused(
         read(path, "user")
 
 
+def test_a_parquet_column_of_more_values_than_a_real_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet_rows, "FREE_VALUES", 100_000)
+    path = tmp_path / "lists.parquet"
+    query = "SELECT 'ann' AS user, range(1000) AS tags, {'list': range(1000)} AS made FROM range(1000)"
+    duckdb.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    for column in ("tags", "made.list"):
+        with pytest.raises(InvalidInput, match=r"lists\.parquet: 1,000,000 values of .* in [\d,]+ bytes .* split it"):
+            read(path, "user", column)
+    chunks, error = read(path, "user")
+    assert (num_rows(chunks), error) == (1_000, "")
+
+
+def test_a_small_file_with_lists_of_40_million_numbers_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lists.parquet"
+    query = "SELECT list_resize([0::TINYINT], 100000, 0::TINYINT) AS user FROM range(400)"
+    duckdb.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    with pytest.raises(InvalidInput, match="40,000,000 values of 'user' in"):
+        read(path, "user")
+
+
+def test_a_real_file_of_values_that_repeat_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet_rows, "FREE_ROWS", 1_000)
+    monkeypatch.setattr(parquet_rows, "FREE_VALUES", 1_000)
+    path, num = tmp_path / "events.parquet", 50_000
+    query = f"""
+        SELECT 'user ' || i // 200 AS user, 'item ' || i % 3 AS item, 'view' AS type, 1700000000 + i // 10 AS time,
+            ['web', 'shop'] AS tags FROM range({num}) events(i)
+    """
+    duckdb.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet, COMPRESSION zstd)")
+    chunks, error = read(path, "user", "item", "type", "time", "tags")
+    assert (num_rows(chunks), error) == (num, "")
+
+
 def test_values_far_larger_than_a_parquet_file_end_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
