@@ -93,9 +93,11 @@ def summary(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
             by_hit[incident["hit"] if " + " not in incident["hit"] else "two faults"].append(incident)
         violations.update(entry["violations"])
     hits = [hit for incidents in by_hit.values() for entry in incidents for hit in entry["hit"].split(" + ")]
+    caused = [hit for hit in hits if " no " not in hit]  # not those that found nothing to hit
     return {
         "incidents": sum(map(len, by_hit.values())),
-        "faults": sum(" no " not in hit for hit in hits),  # not those that found nothing to hit
+        "faults": len(caused),
+        "kills": dict(Counter(hit.removeprefix("kill ") for hit in caused if hit.startswith("kill ")).most_common()),
         "events acknowledged": sum(entry["num_events"] for entry in rounds),
         "items compared": sum(entry.get("num_items", 0) for entry in rounds),
         **{name: _times(incidents) for name, incidents in sorted(by_hit.items())},

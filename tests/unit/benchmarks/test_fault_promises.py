@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from benchmarks.faults.clients.promises import Promises, Shown, merged
+from benchmarks.faults.embedded.__main__ import summary
 from benchmarks.faults.embedded.faults import drawn
 
 
@@ -57,3 +58,10 @@ def test_faults_that_a_machine_cannot_cause_are_not_drawn() -> None:
     faults = [fault for _ in range(100) for fault in drawn(rng, without=("slow disk",)).faults]
     assert len(faults) > 100
     assert "slow disk" not in {fault.kind for fault in faults}
+
+
+def test_kills_are_counted_by_what_they_hit() -> None:
+    hits = ["kill api", "kill api + suspend monitor", "kill no command", "full disk", "kill learn + kill api"]
+    incidents = [{"hit": hit, "ready_s": 0.1, "unanswered_s": 0.0} for hit in hits]
+    figures = summary([{"incidents": incidents, "violations": {}, "num_events": 3}])
+    assert (figures["incidents"], figures["faults"], figures["kills"]) == (5, 6, {"api": 3, "learn": 1})
