@@ -24,9 +24,11 @@ from benchmarks.streaming.servers import Servers, kafka_of, servers
 from core.events.interactions import Interaction
 from stream.kafka.admin import ensure_topics
 from stream.messages.codec import encode
+from stream.messages.partitioning import partition_of
 from tidewise.bootstrap import open_system
 from tidewise.processes.children import running
 
+USER = "user"
 TOPIC, POLL_S, TIMEOUT_S = "transactions", 0.002, 120.0
 
 
@@ -37,6 +39,7 @@ class TimedEvents:
         name = secrets.token_hex(8) if transactional else None
         self._producer = AIOKafkaProducer(bootstrap_servers=at.kafka, linger_ms=0, transactional_id=name)
         self._database, self._transactional = database, transactional
+        self._partition = partition_of(USER, num_partitions=at.partitions)
 
     async def __aenter__(self) -> TimedEvents:
         await self._producer.start()
@@ -48,10 +51,10 @@ class TimedEvents:
     async def seconds(self) -> float:
         """From the commit, or the acknowledgement, until it is stored."""
         before = self._num_events()
-        event = Interaction(secrets.token_hex(8), "user", "item", "click", time.time_ns() // 1_000_000)
+        event = Interaction(secrets.token_hex(8), USER, "item", "click", time.time_ns() // 1_000_000)
         if self._transactional:
             await self._producer.begin_transaction()
-        await self._producer.send_and_wait(TOPIC, encode(event), partition=0)
+        await self._producer.send_and_wait(TOPIC, encode(event), partition=self._partition)
         if self._transactional:
             await self._producer.commit_transaction()
         since_s = time.perf_counter()

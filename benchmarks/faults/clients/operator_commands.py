@@ -64,15 +64,17 @@ class Operator(StoppableWork):
                         return
                     task()
 
-    def _until_done(self, name: str, arguments: Sequence[str], *, allowed: Sequence[int] = (0,)) -> None:
-        """Run a command until it ends by itself."""
+    def _until_done(
+        self, name: str, arguments: Sequence[str], *, allowed: Sequence[int] = (0,), makes: Path | None = None
+    ) -> None:
+        """Run a command until it ends by itself, or was killed after it had made the folder that it makes."""
         log = self.data.parent / f"{name}.log"
         while True:
             with running([*arguments, "--data", str(self.data)], log=log) as process:
                 self._command = (name, process)
                 status = process.wait(COMMAND_TIMEOUT_S)
                 self._command = None
-            if status in allowed:
+            if status in allowed or (makes is not None and makes.exists()):
                 return
             if status >= 0 and self.stopping.is_set():
                 msg = f"`tidewise {name}` ended with {status}: {log.read_text(errors='replace')[-1500:]}"
@@ -94,7 +96,7 @@ class Operator(StoppableWork):
 
     def _back_up(self) -> None:
         began, folder = self._moment(), self.data.parent / f"backup-{next(self._numbers)}"
-        self._until_done("backup", ["backup", str(folder)])
+        self._until_done("backup", ["backup", str(folder)], makes=folder)
         if self.backup is not None:
             shutil.rmtree(self.backup.folder)
         self.backup = StoredBackup(folder, began, self._moment())
