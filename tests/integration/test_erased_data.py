@@ -1,5 +1,8 @@
 """What is left of an erased user: the bytes of every file and the columns of every table are searched.
 
+The files are those of the data folder and, on PostgreSQL, of the server's data directory, after what
+`docs/operations.md` tells an operator to run.
+
 The user has everything that a user can have, in a shop whose model was trained on their events. What may stay, because
 `docs/operations.md` says so, is named in `KEPT`.
 """
@@ -8,15 +11,15 @@ from __future__ import annotations
 
 import shutil
 import signal
-import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import httpx
 import pytest
 from services import small_shop
+from services.database_bytes import PostgresBytes, SqliteBytes, database_bytes
 from services.databases import Database
 from services.up_process import up
 from sqlalchemy import MetaData, create_engine, select
@@ -49,6 +52,8 @@ EVENTS = ("event-bought", "event-undone", "event-deferred", "event-of-guest")
 # Counts by the values of a field that the settings name: what the user added is subtracted, the value's name stays.
 COUNTS = ("drift_counts.counts", "drift_buckets.content", "drift_points.segment", "topic_days.segment")
 KEPT = {("counted city", *name.split(".")) for name in COUNTS}
+DATABASE_FILES = {"tidewise.db", "tidewise.db-wal", "data directory"}
+KEPT_IN = DATABASE_FILES | {f"statistics of {name.split('.')[0]}" for name in COUNTS}
 Found = set[tuple[str, str, str]]
 
 
@@ -59,6 +64,10 @@ class SearchedShop:
     folder: Path
     url: str
     needles: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def database(self) -> SqliteBytes | PostgresBytes:
+        return database_bytes(self.url, sqlite=self.folder / "tidewise.db")
 
     def rows(self) -> Iterator[tuple[str, str, bytes]]:
         """Every value of every table, with table and column."""
@@ -81,12 +90,15 @@ class SearchedShop:
         }
 
     def in_files(self) -> Found:
-        """The data folder, and the server's log beside it."""
+        """The data folder, the server's log beside it, and the files of PostgreSQL."""
         files = [path for path in self.folder.parent.rglob("*") if path.is_file()]
         assert {"up-1.log", "weights.safetensors"} <= {path.name for path in files}
-        contents = ((path.name, path.read_bytes()) for path in files)
+        contents = chain(((path.name, path.read_bytes()) for path in files), self.database.contents())
         return {
-            (what, name, "") for name, content in contents for what, needle in self.needles.items() if needle in content
+            (what, name, "")
+            for name, content in contents
+            for what, needle in self.needles.items()
+            if needle in content or needle.hex().encode() in content
         }
 
 
@@ -165,16 +177,16 @@ def test_no_file_and_no_table_holds_anything_of_an_erased_user(shop: SearchedSho
         }, "the search finds what is there"
         process.until(lambda: list(shop.folder.glob("snapshots/*/*")))
         (key,) = {value for table, column, value in shop.rows() if column == "merged_into"} - {b"None"}
+        shop.database.settle()
+        before = shop.in_files()
+        assert {what for what, name, _ in before if name in DATABASE_FILES} == set(shop.needles), "all are found"
+        assert shop.url.startswith("sqlite") or ("id", "statistics of answers", "") in before
         client.delete(f"/v1/users/{USER}").raise_for_status()
         process.signal(signal.SIGTERM)
         assert process.wait() == 0
     assert shop.in_tables() <= KEPT
-    if shop.url.startswith("sqlite"):
-        with closing(sqlite3.connect(shop.folder / "tidewise.db", isolation_level=None)) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.execute("VACUUM")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert shop.in_files() <= {("counted city", "tidewise.db", "")}
+    shop.database.rewrite()
+    assert shop.in_files() <= {("counted city", name, "") for name in KEPT_IN}
     stored = list(shop.rows())
     assert key not in {value for _, column, value in stored if column in ("user_key", "merged_into")}
     assert any((table, column, value) == ("users", "user_id", OTHER.encode()) for table, column, value in stored)
