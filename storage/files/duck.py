@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Iterator
+from os import SEEK_END
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 FETCHED_ROWS = 128  # of at most a line's length each
 MAX_LINE_BYTES = 1 << 22
+TAIL_BYTES = 1 << 16
+BLOCK_BYTES = 1 << 20
 READING_MIB = 512  # of memory: DuckDB's own buffers, such as a page of Parquet or a line
 FETCHING_MIB = 1_536  # more than before, with what those buffers do not count, such as lists and repeated texts
 _LINES = (
@@ -65,7 +69,7 @@ def fetch(
         msg = f"it needs more than {FETCHING_MIB:,} MiB of memory; are its values as long as they should be?"
         raise Unreadable(msg) from None
     except duckdb.Error as error:
-        raise Unreadable(str(error).splitlines()[0]) from None
+        raise Unreadable(_reason(error)) from None
 
 
 def lines_of(path: Path, *, compression: str) -> Iterator[bytes]:
@@ -80,6 +84,32 @@ def elements_of(path: Path, *, compression: str) -> Iterator[bytes]:
     with connect(memory_mib=READING_MIB) as connection:
         for rows in fetch(connection, f"SELECT json FROM {_OBJECTS}", [str(path), compression]):  # noqa: S608  a constant
             yield "".join(f"{text.translate(_ONE_LINE)}\n" for (text,) in rows).encode()
+    if not _is_closed(path, compression=compression):  # DuckDB takes one that was cut after an element
+        msg = "its array has no closing bracket, so the file may have been cut"
+        raise Unreadable(msg)
+
+
+def _reason(error: Exception) -> str:
+    """The first line of an error of DuckDB, which may quote any bytes of the file."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return "".join(char if char.isprintable() else "\ufffd" for char in lines[0]).strip()
+
+
+def _is_closed(path: Path, *, compression: str) -> bool:
+    """Whether an array ends with a bracket and white space, as far as can be told.
+
+    gzip is read once more, as DuckDB does not check its checksum; raises an error of `gzip` where that is wrong.
+    """
+    end = b""
+    if compression == "gzip":
+        with gzip.open(path) as unpacked:
+            while block := unpacked.read(BLOCK_BYTES):
+                end = (end + block)[-TAIL_BYTES:]
+    elif compression == "uncompressed":
+        with path.open("rb") as stream:
+            stream.seek(-min(TAIL_BYTES, path.stat().st_size), SEEK_END)
+            end = stream.read()
+    return not end.strip() or end.rstrip().endswith(b"]")
 
 
 _ONE_LINE = {ord(end): " " for end in "\r\n"}  # between values: within them JSON has them escaped
