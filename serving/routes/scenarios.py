@@ -85,6 +85,8 @@ class ScenarioRoutes:
         """Revert to an older revision: stores one more revision, equal to it."""
         name, author = path_id(request, "name"), change_author(request)
         revision = (await self._body(request, schemas.RevertIn)).get("revision")
+        if isinstance(revision, float) and revision.is_integer():
+            revision = int(revision)  # 2.0 is an integer in JSON
         if isinstance(revision, bool) or not isinstance(revision, int):
             msg = f"revision: wanted the number of a revision, got {shorten(revision)}"
             raise InvalidInput(msg, field="revision")

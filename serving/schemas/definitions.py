@@ -6,7 +6,7 @@ from typing import Any
 
 from core.records.stored import DefinitionRevision
 from serving.schemas.base import Schema
-from serving.schemas.openapi import parameter
+from serving.schemas.openapi import id_parameter
 
 
 class DefinitionRevisionOut(Schema):
@@ -31,4 +31,4 @@ def revision_out(change: DefinitionRevision) -> dict[str, object]:
     }
 
 
-CHANGE_AUTHOR = parameter("author", "string", "Who changes it, for the history; by default the name of the API key.")
+CHANGE_AUTHOR = id_parameter("author", "Who changes it, for the history; by default the name of the API key.")

@@ -7,7 +7,7 @@ from core.interests.mix import Mix
 from core.interests.report import InterestReport, SegmentChanges
 from core.interests.words import segment_name
 from serving.schemas.base import Schema
-from serving.schemas.openapi import ERRORS_404, document, parameter
+from serving.schemas.openapi import ERRORS_404, document, id_parameter, parameter
 
 MAX_BUCKETS = 60  # of a chart
 MAX_CATEGORIES = 12  # of a segment
@@ -139,10 +139,15 @@ GET_INTEREST_REPORT = document(
         parameter("until", "string", "The end; by default after the newest event."),
         parameter("reference_since", "string", "The start of the reference; by default it is as long as the period."),
         parameter("reference_until", "string", "The end of the reference; by default the start of the period."),
-        parameter("user_id", "string", "One user; by default everybody."),
+        id_parameter("user_id", "One user; by default everybody."),
         parameter(
-            "format", "string", "`csv`: a file of the events of each category in each time bucket.", default="json"
+            "format",
+            "string",
+            "`csv`: a file of the events of each category in each time bucket.",
+            enum=["json", "csv"],
+            default="json",
         ),
     ],
     errors=ERRORS_404,
 )
+GET_INTEREST_REPORT["responses"][200]["content"]["text/csv"] = {"schema": {"type": "string"}}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from core.records.stored import StoredItem
-from serving.schemas.base import Id, Problem, Schema
-from serving.schemas.openapi import ERRORS_404, document, id_parameter, limit_parameter, path_parameter
+from serving.schemas.base import MAX_ID_CHARS, NO_CONTROL_CHARACTERS, Id, Problem, Schema
+from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
 
 
 class ItemFieldsIn(Schema):
@@ -117,6 +117,13 @@ def item_out(stored: StoredItem) -> dict[str, object]:
     return stored.item.fields() | {"revision": stored.revision, "updated": stored.updated_ms}
 
 
+_AFTER = parameter(
+    "after",
+    "string",
+    "Start after this id; empty: at the beginning.",
+    maxLength=MAX_ID_CHARS,
+    pattern=NO_CONTROL_CHARACTERS.replace("+", "*"),
+)
 _TAG = "items"
 _ITEM_ID = (path_parameter("item_id"),)
 _ITEM = {"item_id": "lamp", "title": "Camping lamp", "categories": ["camping"], "attributes": {"price": 29.5}}
@@ -124,7 +131,7 @@ _ITEM = {"item_id": "lamp", "title": "Camping lamp", "categories": ["camping"], 
 GET_ITEMS = document(
     ItemPage,
     tag=_TAG,
-    parameters=(id_parameter("after", "Start after this id."), limit_parameter()),
+    parameters=(_AFTER, limit_parameter()),
 )
 POST_ITEMS = document(
     ItemsOut,

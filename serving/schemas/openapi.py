@@ -10,6 +10,8 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from core.catalogue.items import MAX_ATTRIBUTES
+from core.events.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS
 from serving.schemas.base import MAX_ID_CHARS, NO_CONTROL_CHARACTERS, ErrorReply, Schema
 
 Options = dict[str, Any]  # keyword arguments of `APIRouter.add_api_route`
@@ -39,6 +41,9 @@ ID_SCHEMA: Options = {
     "maxLength": MAX_ID_CHARS,
     "pattern": NO_CONTROL_CHARACTERS,
 }
+
+ATTRIBUTE_NAMES: Options = {"propertyNames": ID_SCHEMA, "maxProperties": MAX_ATTRIBUTES}
+TIME_MS: Options = {"minimum": SMALLEST_TIME_MS, "maximum": LARGEST_TIME_MS}
 
 
 def parameter(name: str, kind: str, description: str, **schema: Any) -> Options:

@@ -9,7 +9,16 @@ from pydantic import Field
 
 from core.recommendation.requests import ItemReason, ReasonKind, RecommendationResult, ScoredItem
 from serving.schemas.base import Id, Schema
-from serving.schemas.openapi import ERRORS_404, ID_SCHEMA, document, id_parameter, parameter, path_parameter, reply
+from serving.schemas.openapi import (
+    ERRORS_404,
+    ID_SCHEMA,
+    TIME_MS,
+    document,
+    id_parameter,
+    parameter,
+    path_parameter,
+    reply,
+)
 
 
 class Contribution(Schema):
@@ -90,7 +99,7 @@ class SessionEventIn(Schema):
     """One event of an anonymous session."""
 
     item_id: Id
-    time: int | None = None
+    time: int | None = Field(default=None, json_schema_extra=TIME_MS)
     """In milliseconds; by default now."""
 
 
@@ -109,7 +118,7 @@ class SessionIn(Schema):
     exclude: list[Id] = Field(default=[])
     seen: Literal["exclude", "include"] | None = None
     explain: Literal["full"] | None = None
-    at: int | None = None
+    at: int | None = Field(default=None, json_schema_extra=TIME_MS)
     record: bool | None = None
     """False: do not remember the answer; no outcomes are counted for it."""
     scenario: Id | None = None
@@ -126,7 +135,7 @@ class RankIn(Schema):
     """Items to rank."""
 
     item_ids: list[Id]
-    at: int | None = None
+    at: int | None = Field(default=None, json_schema_extra=TIME_MS)
 
 
 def recommendations_out(answer: RecommendationResult, age_ms: int | None, *, items: object = None) -> dict[str, object]:
@@ -207,7 +216,7 @@ _QUERY = (
         items={"type": "string"},
     ),
     parameter("exclude", "array", "Item ids to exclude: repeated, or comma-separated.", items=ID_SCHEMA),
-    parameter("at", "integer", "Answer as if it were this time (ms); all events known now are still used."),
+    parameter("at", "integer", "Answer as if it were this time (ms); all events known now are still used.", **TIME_MS),
     parameter("seen", "string", "Whether items of the user's history may be recommended.", enum=["exclude", "include"]),
     parameter("explain", "string", "Add the contributing events of each item.", enum=["full"]),
     id_parameter("scenario", "The name of a scenario."),

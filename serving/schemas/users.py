@@ -11,7 +11,15 @@ from core.interests.interest import FloatArray, InterestShift
 from core.interests.user_interest import UserInterest
 from core.records.stored import ListedUser
 from serving.schemas.base import Id, Problem, Schema
-from serving.schemas.openapi import ERRORS_404, document, id_parameter, limit_parameter, parameter, path_parameter
+from serving.schemas.openapi import (
+    ATTRIBUTE_NAMES,
+    ERRORS_404,
+    document,
+    id_parameter,
+    limit_parameter,
+    parameter,
+    path_parameter,
+)
 
 
 class UserShiftOut(Schema):
@@ -46,7 +54,7 @@ class UserPage(Schema):
 class UserAttributesIn(Schema):
     """The attributes of a user: PUT and POST replace all, PATCH those that are given, and null removes one."""
 
-    attributes: dict[str, str | float | bool | None] | None = None
+    attributes: dict[str, str | float | bool | None] | None = Field(default=None, json_schema_extra=ATTRIBUTE_NAMES)
 
 
 class UserIn(UserAttributesIn):
@@ -274,6 +282,7 @@ def _drift(drift: InterestShift) -> dict[str, object]:
 
 _TAG = "users"
 _USER_ID = path_parameter("user_id")
+_BEFORE = parameter("before", "string", "`next_before` of the previous page.", pattern=r"^[0-9]{1,18}\.[0-9]{1,18}$")
 
 GET_USERS = document(
     UserPage,
@@ -318,7 +327,7 @@ PATCH_USER = document(
 GET_USER_EVENTS = document(
     UserEvents,
     tag=_TAG,
-    parameters=(_USER_ID, parameter("before", "string", "`next_before` of the previous page."), limit_parameter()),
+    parameters=(_USER_ID, _BEFORE, limit_parameter()),
     errors=ERRORS_404,
 )
 GET_INTERESTS = document(InterestOut, tag=_TAG, parameters=(_USER_ID,), errors=ERRORS_404)
