@@ -40,6 +40,7 @@ from serving.runtime.services import Services
 T = TypeVar("T")
 
 NOW_MS = 1_700_000_000_000
+WIDTH = 1024  # items at most: an index keeps the width that it began with
 SHAPE = WindowShape(6, 2)
 TYPES = EventTypes()
 
@@ -56,7 +57,7 @@ class AxisEncoder:
 
     @property
     def width(self) -> int:
-        return max(64, len(self._catalogue))
+        return WIDTH
 
     def encode(self, histories: Sequence[History]) -> FloatArray:
         self.num_encoded += len(histories)
@@ -72,7 +73,9 @@ class AxisEncoder:
         return None
 
     def items(self, rows: IntArray) -> FloatArray:
-        return np.eye(self.width, dtype=np.float32)[rows]
+        vectors = np.zeros((len(rows), self.width), np.float32)
+        vectors[np.arange(len(rows)), rows] = 1.0
+        return vectors
 
     def trained(self, rows: IntArray) -> BoolArray:
         return np.ones(len(rows), np.bool_)

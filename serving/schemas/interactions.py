@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from core.records.statuses import EventStatus
 from serving.schemas.base import Id, Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter, reply
@@ -35,7 +37,7 @@ class EventIn(Schema):
 class EventsIn(Schema):
     """Many interactions."""
 
-    events: list[EventIn]
+    events: list[EventIn] = Field(min_length=1)
 
 
 class Position(Schema):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from core.records.stored import StoredItem
 from serving.schemas.base import MAX_ID_CHARS, NO_CONTROL_CHARACTERS, Id, Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
@@ -37,7 +39,7 @@ class ItemIn(ItemFieldsIn):
 class ItemsIn(Schema):
     """Many catalogue items."""
 
-    items: list[ItemIn]
+    items: list[ItemIn] = Field(min_length=1)
 
 
 class ItemResult(Schema):

@@ -10,7 +10,7 @@ from pydantic import Field
 from core.interests.interest import FloatArray, InterestShift
 from core.interests.user_interest import UserInterest
 from core.records.stored import ListedUser
-from serving.schemas.base import Id, Problem, Schema
+from serving.schemas.base import MAX_ID_CHARS, MAYBE_EMPTY, Id, Problem, Schema
 from serving.schemas.openapi import (
     ATTRIBUTE_NAMES,
     ERRORS_404,
@@ -67,7 +67,7 @@ class UserIn(UserAttributesIn):
 class UsersIn(Schema):
     """The attributes of many users."""
 
-    users: list[UserIn]
+    users: list[UserIn] = Field(min_length=1)
 
 
 class UserSaved(Schema):
@@ -288,7 +288,7 @@ GET_USERS = document(
     UserPage,
     tag=_TAG,
     parameters=(
-        id_parameter("prefix", "Only ids with this prefix."),
+        parameter("prefix", "string", "Only ids with this prefix.", maxLength=MAX_ID_CHARS, pattern=MAYBE_EMPTY),
         id_parameter("after", "`next_after` of the previous page; with `order=id`, any id."),
         parameter(
             "order",

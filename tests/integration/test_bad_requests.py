@@ -138,8 +138,10 @@ def violations_of(operation: APIOperation[Any, Any, Any, Any], mode: GenerationM
             case.validate_response(response, excluded_checks=unchecked(operation), headers=KEY)
         except BaseExceptionGroup as errors:
             found.extend(f"{operation.label}: {error}" for error in errors.exceptions)
+            print("DBG", operation.label, case.query, str(case.body)[:200])
         except AssertionError as error:
             found.append(f"{operation.label}: {error}")
+            print("DBG", case.query)
 
     with suppress(Unsatisfiable):  # a request without parameters cannot be made invalid
         send()
@@ -153,7 +155,7 @@ def test_every_answer_is_one_that_the_document_allows(app: FastAPI, session: Any
         for mode in GenerationMode
         for violation in violations_of(operation, mode, session)
     ]
-    assert violations == []
+    assert violations == [], "\n\n".join(violations)
 
 
 def test_every_operation_that_may_refuse_valid_data_exists(app: FastAPI) -> None:
@@ -181,7 +183,7 @@ def test_answers_in_sequences_of_requests_are_allowed_as_well(app: FastAPI, tmp_
             linked[case.operation.label] += self.recorder.find_parent(case_id=case.id) is not None
             case.validate_response(
                 response,
-                excluded_checks=unchecked(case.operation),
+                excluded_checks=[positive_data_acceptance],  # what is stored by then may forbid it
                 headers=KEY,
                 transport_kwargs=self.own,
                 recorder=self.recorder,
