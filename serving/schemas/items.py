@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from core.records.stored import StoredItem
-from serving.schemas.base import MAX_ID_CHARS, NO_CONTROL_CHARACTERS, Id, Problem, Schema
+from serving.schemas.base import MAX_ID_CHARS, MAYBE_EMPTY, Id, Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
 
 
@@ -124,7 +124,7 @@ _AFTER = parameter(
     "string",
     "Start after this id; empty: at the beginning.",
     maxLength=MAX_ID_CHARS,
-    pattern=NO_CONTROL_CHARACTERS.replace("+", "*"),
+    pattern=MAYBE_EMPTY,
 )
 _TAG = "items"
 _ITEM_ID = (path_parameter("item_id"),)
