@@ -7,8 +7,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from core.records.stored import StoredItem
-from serving.schemas.base import MAX_ID_CHARS, MAYBE_EMPTY, Id, Problem, Schema
-from serving.schemas.openapi import ERRORS_404, document, limit_parameter, parameter, path_parameter
+from serving.schemas.base import Id, Problem, Schema
+from serving.schemas.openapi import ERRORS_404, document, limit_parameter, optional_id_parameter, path_parameter
 
 
 class ItemFieldsIn(Schema):
@@ -119,13 +119,6 @@ def item_out(stored: StoredItem) -> dict[str, object]:
     return stored.item.fields() | {"revision": stored.revision, "updated": stored.updated_ms}
 
 
-_AFTER = parameter(
-    "after",
-    "string",
-    "Start after this id; empty: at the beginning.",
-    maxLength=MAX_ID_CHARS,
-    pattern=MAYBE_EMPTY,
-)
 _TAG = "items"
 _ITEM_ID = (path_parameter("item_id"),)
 _ITEM = {"item_id": "lamp", "title": "Camping lamp", "categories": ["camping"], "attributes": {"price": 29.5}}
@@ -133,7 +126,7 @@ _ITEM = {"item_id": "lamp", "title": "Camping lamp", "categories": ["camping"], 
 GET_ITEMS = document(
     ItemPage,
     tag=_TAG,
-    parameters=(_AFTER, limit_parameter()),
+    parameters=(optional_id_parameter("after", "Start after this id; empty: at the beginning."), limit_parameter()),
 )
 POST_ITEMS = document(
     ItemsOut,

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from core.catalogue.items import MAX_ATTRIBUTES
 from core.events.interactions import LARGEST_TIME_MS, SMALLEST_TIME_MS
-from serving.schemas.base import MAX_ID_CHARS, NO_CONTROL_CHARACTERS, ErrorReply, Schema
+from serving.schemas.base import MAX_ID_CHARS, MAYBE_EMPTY, NO_CONTROL_CHARACTERS, ErrorReply, Schema
 
 Options = dict[str, Any]  # keyword arguments of `APIRouter.add_api_route`
 
@@ -59,6 +59,11 @@ def path_parameter(name: str) -> Options:
 def id_parameter(name: str, description: str) -> Options:
     """An id or a name in the query string."""
     return {"name": name, "in": "query", "description": description, "schema": ID_SCHEMA}
+
+
+def optional_id_parameter(name: str, description: str) -> Options:
+    """An id, or the start of one, which may be empty."""
+    return parameter(name, "string", description, maxLength=MAX_ID_CHARS, pattern=MAYBE_EMPTY)
 
 
 def limit_parameter(description: str = "Page size.") -> Options:

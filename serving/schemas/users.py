@@ -10,13 +10,14 @@ from pydantic import Field
 from core.interests.interest import FloatArray, InterestShift
 from core.interests.user_interest import UserInterest
 from core.records.stored import ListedUser
-from serving.schemas.base import MAX_ID_CHARS, MAYBE_EMPTY, Id, Problem, Schema
+from serving.schemas.base import Id, Problem, Schema
 from serving.schemas.openapi import (
     ATTRIBUTE_NAMES,
     ERRORS_404,
     document,
     id_parameter,
     limit_parameter,
+    optional_id_parameter,
     parameter,
     path_parameter,
 )
@@ -288,7 +289,7 @@ GET_USERS = document(
     UserPage,
     tag=_TAG,
     parameters=(
-        parameter("prefix", "string", "Only ids with this prefix.", maxLength=MAX_ID_CHARS, pattern=MAYBE_EMPTY),
+        optional_id_parameter("prefix", "Only ids with this prefix."),
         id_parameter("after", "`next_after` of the previous page; with `order=id`, any id."),
         parameter(
             "order",

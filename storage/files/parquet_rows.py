@@ -20,9 +20,7 @@ from storage.files.text_rows import MAX_CHUNK_CHARS
 from storage.files.unpacking import MAX_RATIO, max_content_bytes
 
 FREE_ROWS = 10_000_000  # that a file may have whatever its size
-FREE_VALUES = (
-    30_000_000  # that a column may have, those of its lists: 7 s of reading; a million items with 20 tags pass
-)
+FREE_VALUES = 30_000_000  # that a column with its lists may have: 7 s of reading; a million items with 20 tags pass
 MAX_PER_BYTE = 10  # rows, and values of a column, beyond: of a real event the time alone takes a byte or two
 FETCHED_ROWS = 1_000
 BYTES_OF_VALUE = 8  # of numbers and times; of a text its characters

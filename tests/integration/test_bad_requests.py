@@ -138,10 +138,8 @@ def violations_of(operation: APIOperation[Any, Any, Any, Any], mode: GenerationM
             case.validate_response(response, excluded_checks=unchecked(operation), headers=KEY)
         except BaseExceptionGroup as errors:
             found.extend(f"{operation.label}: {error}" for error in errors.exceptions)
-            print("DBG", operation.label, case.query, str(case.body)[:200])
         except AssertionError as error:
             found.append(f"{operation.label}: {error}")
-            print("DBG", case.query)
 
     with suppress(Unsatisfiable):  # a request without parameters cannot be made invalid
         send()
