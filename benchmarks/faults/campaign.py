@@ -25,7 +25,7 @@ from tidewise.processes.trainer import request_job
 
 SLOW_S, DELAY_S = 5.0, 0.05  # how long the database is slow, and by how much for each chunk of bytes
 SILENT_S = 12.0  # longer than a transaction may be idle
-SUSPENDED_S = 8.0  # a worker's session expires after 6 s
+SUSPENDED_S = 8.0  # a worker's session expires after 3 to 6 s
 LONGEST_GAP_S = 1.0  # between the two faults of a pair
 LONGEST_TRAINING_S = 10.0  # from a request
 LONGEST_PAUSE_S = 3.0  # between two faults; a new one may begin while processes still warm up after the last

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 MAX_MESSAGE_BYTES = 10 * (1 << 20)  # an array of 10,000 events of a kilobyte each
 LEAVE_TIMEOUT_S = 3.0  # a supervisor kills a worker that takes long to stop
+SHORTEST_SESSION_S = 3.0  # a shorter one takes a worker for dead that computes
+USUAL_SESSION_S = 6.0  # the least that brokers allow where nobody has changed it
+LEAST_SESSION = "group.min.session.timeout.ms"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +146,22 @@ def leave_group(settings: StreamSettings, group_instance_id: str) -> None:
         logger.warning("consumer group %s: %s could not leave: %s", settings.group, group_instance_id, error)
     else:
         logger.info("consumer group %s: %s has left", settings.group, group_instance_id)
+
+
+def shortest_session_s(settings: StreamSettings) -> float:
+    """The shortest session that every broker allows, in seconds, and at least `SHORTEST_SESSION_S`.
+
+    `USUAL_SESSION_S` where a broker does not tell, which takes the ACL to describe the configuration of the cluster.
+    Raises `StreamUnavailable` where Kafka cannot be reached.
+    """
+    with connected_admin(settings) as admin:
+        names = [str(broker["broker_id"]) for broker in admin.describe_cluster()["brokers"]]
+        brokers = [ConfigResource(ConfigResourceType.BROKER, name, [LEAST_SESSION]) for name in names]
+        described = admin.describe_configs(brokers, config_filter="all")["broker"]
+    if any(LEAST_SESSION not in described[name] for name in names):
+        logger.info("kafka.session_timeout_s: %g, as the brokers do not tell %s", USUAL_SESSION_S, LEAST_SESSION)
+        return USUAL_SESSION_S
+    return max(SHORTEST_SESSION_S, *(int(described[name][LEAST_SESSION]["value"]) / 1000 for name in names))
 
 
 def require_broker(settings: StreamSettings) -> None:

@@ -119,9 +119,9 @@ def shared_broker(folder: Path, storage: Callable[[], Path]) -> Iterator[Broker]
 
 
 @contextmanager
-def kafka_node(storage: Path, *, secured: SecuredListeners | None = None) -> Iterator[KafkaNode]:
-    """A new broker, while the block runs. `storage`: that of `formatted_storage`."""
-    node = KafkaNode(_node_folder(), secured=secured)
+def kafka_node(storage: Path, *, properties: str = "", secured: SecuredListeners | None = None) -> Iterator[KafkaNode]:
+    """A new broker, while the block runs. `storage`: that of `formatted_storage`; `properties`: see `KafkaNode`."""
+    node = KafkaNode(_node_folder(), properties=properties, secured=secured)
     try:
         node.start(storage)
         yield node

@@ -16,7 +16,7 @@ def run_worker(settings: Settings) -> None:
     """Consume interactions from Kafka until SIGINT or SIGTERM; to be called in the main thread."""
     kafka = kafka_settings(settings)
     try:
-        from stream.kafka.admin import ensured_partitions
+        from stream.kafka.admin import ensured_partitions, shortest_session_s
         from stream.kafka.producer import DeadLetterTopic
         from stream.kafka.settings import WorkerSettings
         from stream.worker.worker import StreamWorker
@@ -48,7 +48,7 @@ def run_worker(settings: Settings) -> None:
                 name=options.worker,
                 max_events=options.max_batch_events,
                 linger_s=options.linger_ms / 1000,
-                session_timeout_s=options.session_timeout_s,
+                session_timeout_s=options.session_timeout_s or shortest_session_s(kafka),
             ),
             ingestor=system.ingestor,
             codec=codec,

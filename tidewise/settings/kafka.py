@@ -35,10 +35,10 @@ class KafkaSection(Section):
     """The maximum number of events in a worker's transaction; a message is never split."""
     linger_ms: Amount = 1.0
     """How many milliseconds a worker waits for more events before it starts a transaction."""
-    session_timeout_s: float = Field(6.0, ge=1.0, le=300.0)
+    session_timeout_s: float = Field(0.0, ge=0.0, le=300.0)
     """How many seconds a worker may be silent until others get its partitions.
 
-    At least `group.min.session.timeout.ms` of the brokers, which is 6 s where they do not say otherwise."""
+    0: the least that the brokers allow, `group.min.session.timeout.ms`, but at least 3; 6 where they do not tell."""
     fields: dict[str, str] = Field(default_factory=dict)
     """A mapping from our fields to dotted paths in foreign JSON: `user_id = "payload.customer.id"`."""
     types: dict[str, str] = Field(default_factory=dict)
