@@ -2,14 +2,18 @@
 ARG PYTHON=python:3.12.12-slim-trixie@sha256:f3fa41d74a768c2fce8016b98c191ae8c1bacd8f1152870a3f9f87d350920b7c
 FROM $PYTHON AS build
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# of torch's wheel for the platform; empty: any file that the index has for the version
+ARG TORCH_SHA256=
 WORKDIR /src
 COPY constraints.txt deploy/requirements.txt deploy/uv.txt ./
 RUN python -m venv /opt/tidewise \
  && /opt/tidewise/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement uv.txt
 ENV UV_NO_CACHE=1
 # torch alone, in its build for CPUs: nothing else may come from its index. The rest only as the file with their hashes says.
-RUN /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --no-deps --compile-bytecode \
-      --index-url "$TORCH_INDEX" "$(sed -n 's/^torch==\([^ ;]*\).*/torch==\1/p' constraints.txt | head -n 1)" \
+RUN sed -n 's/^torch==\([^ ;]*\).*/torch==\1/p' constraints.txt | head -n 1 \
+  | sed "s/$/${TORCH_SHA256:+ --hash=sha256:$TORCH_SHA256}/" >torch.txt \
+ && /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --no-deps --compile-bytecode \
+      --index-url "$TORCH_INDEX" ${TORCH_SHA256:+--require-hashes} --requirement torch.txt \
  && /opt/tidewise/bin/uv pip install --python /opt/tidewise/bin/python --no-deps --compile-bytecode \
       --require-hashes --requirement requirements.txt
 COPY pyproject.toml README.md LICENSE ./
