@@ -25,7 +25,7 @@ from benchmarks.data_copies import ServedCopy, served_copy
 from benchmarks.endurance.client import ACKNOWLEDGED, REFUSED, UNANSWERED, LoadedApi, LoadReport
 from benchmarks.faults.clients.comparison import event_key, keys_of_events
 from benchmarks.report import percentiles, publish
-from benchmarks.scale.processes import cpu_ticks, memory_bytes
+from benchmarks.scale.processes import cpu_ticks, own_memory_bytes
 from benchmarks.serving import ids_of
 from tidewise.settings.schema import DATABASE_NAME
 
@@ -38,7 +38,7 @@ PREFIX = "overload-"
 
 
 class Usage(NamedTuple):
-    """At one moment, MB."""
+    """At one moment, MB. `memory`: without pages of files, which the system takes back when it needs them."""
 
     memory: float
     files: float
@@ -58,8 +58,8 @@ class OverloadedServer:
         return LoadedApi(self._served.port, self._users, self._items, prefix=prefix)
 
     def usage(self) -> Usage:
-        """Memory of all processes and files of the data folder."""
-        memory = memory_bytes(self._served.process.pid)
+        """Memory of all processes, without pages of files, and files of the data folder."""
+        memory = own_memory_bytes(self._served.process.pid)
         return Usage(round(memory / 1e6), round(self._served.file_bytes() / 1e6))
 
     async def alone_s(self, prefix: str) -> list[float]:
