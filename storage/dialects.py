@@ -10,12 +10,26 @@ import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, ClassVar
 
 import numpy as np
-from sqlalchemy import ARRAY, Engine, any_, bindparam, cast, func, literal, literal_column, select, update
+from sqlalchemy import (
+    ARRAY,
+    Engine,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql import ColumnElement
 from sqlalchemy.sql.elements import CompilerElement
@@ -25,6 +39,8 @@ from sqlalchemy.types import BigInteger, LargeBinary, Text, TypeEngine
 from core.arrays import IntArray
 from core.errors import StoreError
 from storage.failures import postgres_failure, sqlite_failure
+from storage.pipeline import Pipeline, pipeline_on
+from storage.postgres_arrays import packed
 
 MAX_LOG2_DIFFERENCE = 60.0  # beyond it the smaller addend is below the precision of a double
 BLOCK_ROWS = 65_536  # of a result that is read in blocks
@@ -130,6 +146,14 @@ class Dialect(ABC):
         """16-byte keys as a single parameter."""
 
     @abstractmethod
+    def pipeline(self, cursor: Any) -> AbstractContextManager[Pipeline | None]:
+        """A block in which statements need not wait for those before; its value is None if they do."""
+
+    @abstractmethod
+    def new_keys(self, table: Table, num: str) -> CompilerElement:
+        """A query for integer keys that no row of `table` has, nor had; `num`: the parameter that says how many."""
+
+    @abstractmethod
     def insert(self, table: Table, *names: str) -> Insert:
         """An INSERT for `write`; columns in the order of the table."""
 
@@ -209,6 +233,19 @@ class SqliteDialect(Dialect):
     def keys(self, values: Iterable[bytes]) -> Any:
         """As one blob."""
         return b"".join(values)
+
+    def pipeline(self, cursor: Any) -> AbstractContextManager[None]:
+        """There is nobody to wait for."""
+        return nullcontext()
+
+    def new_keys(self, table: Table, num: str) -> CompilerElement:
+        """After the highest key that AUTOINCREMENT has noted. A write transaction is alone."""
+        noted = text("SELECT seq FROM sqlite_sequence WHERE name = :name").bindparams(name=table.name)
+        newest = func.coalesce(noted.columns(column("seq", BigInteger)).scalar_subquery(), 0)
+        numbers = select(literal(1).label("number")).cte("numbers", recursive=True)
+        following = numbers.c.number + 1
+        numbers = numbers.union_all(select(following).where(following <= bindparam(num, type_=BigInteger)))
+        return select(newest + numbers.c.number)
 
     def insert(self, table: Table, *names: str) -> Insert:
         """For one row; the driver repeats it."""
@@ -298,6 +335,15 @@ class PostgresDialect(Dialect):
         """As a list."""
         return list(values)
 
+    def pipeline(self, cursor: Any) -> AbstractContextManager[Pipeline]:
+        """The driver's."""
+        return pipeline_on(cursor.connection)
+
+    def new_keys(self, table: Table, num: str) -> CompilerElement:
+        """The next ones of the sequence."""
+        sequence = select(cast(func.pg_get_serial_sequence(table.name, "key"), postgresql.REGCLASS)).scalar_subquery()
+        return select(func.nextval(sequence)).select_from(func.generate_series(1, bindparam(num, type_=BigInteger)))
+
     def insert(self, table: Table, *names: str) -> Insert:
         """For all rows, from one array per column."""
         return postgresql.insert(table).from_select(list(names), select(*_unnested(table, names).c))
@@ -309,7 +355,7 @@ class PostgresDialect(Dialect):
 
     def write(self, cursor: Any, statement: Statement, rows: Sequence[Row]) -> None:
         """One statement, one array per column."""
-        cursor.execute(statement.sql, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(statement.sql, [packed(column) for column in zip(*rows, strict=True)])
 
     def integer_blocks(
         self, cursor: Any, statement: Statement, values: Sequence[Any], *, width: int

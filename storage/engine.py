@@ -14,6 +14,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from core.errors import InvalidSettings, StoreUnavailable
+from storage.postgres_arrays import use_packed_arrays
 
 POOL_SIZE = 8  # idle connections kept; the last used is taken first, so that its page cache stays warm
 POOL_OVERFLOW = 24
@@ -118,7 +119,7 @@ def _switch_to_wal(cursor: sqlite3.Cursor) -> None:
 def _postgres_engine(url: URL) -> Engine:
     """Autocommit: `storage.store` begins and ends transactions, the same way on both databases."""
     try:
-        return create_engine(
+        engine = create_engine(
             url,
             paramstyle="format",
             isolation_level="AUTOCOMMIT",
@@ -139,3 +140,5 @@ def _postgres_engine(url: URL) -> Engine:
             f"database: PostgreSQL needs the postgres extra ({error.name} is missing); pip install 'tidewise[postgres]'"
         )
         raise InvalidSettings(msg) from error
+    event.listen(engine, "connect", use_packed_arrays)
+    return engine

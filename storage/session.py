@@ -3,27 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from core.arrays import IntArray
 from storage.dialects import Builder, Dialect, Row
+from storage.pipeline import Pipeline
 
 
 class Session:
     """A cursor that executes prepared statements and raises `StoreError`s."""
 
-    __slots__ = ("_cursor", "dialect")
+    __slots__ = ("_cursor", "_pipeline", "dialect")
 
     def __init__(self, dialect: Dialect, cursor: Any) -> None:
         self.dialect = dialect
         self._cursor = cursor
+        self._pipeline: Pipeline | None = None
+
+    @contextmanager
+    def pipelined(self) -> Iterator[None]:
+        """A block in which `write` and `command` do not wait: a later statement, or the end, raises their errors."""
+        try:
+            with self.dialect.pipeline(self._cursor) as self._pipeline:
+                yield
+        except self.dialect.driver_error as error:
+            raise self.dialect.failure(error) from error
+        finally:
+            self._pipeline = None
+
+    def _execute(self, sql: str, values: Sequence[Any]) -> Any:
+        """Execute a statement and wait for its result, and for those of all before."""
+        cursor = self._cursor.execute(sql, values)
+        if self._pipeline is not None:
+            self._pipeline.wait()
+        return cursor
+
+    def _end_statement(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.end_statement()
 
     def command(self, sql: str) -> None:
         """BEGIN, COMMIT or ROLLBACK."""
         try:
             self._cursor.execute(sql)
+            self._end_statement()
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
 
@@ -31,7 +57,7 @@ class Session:
         """All rows of a query."""
         statement = self.dialect.prepare(builder)
         try:
-            rows: list[Row] = self._cursor.execute(statement.sql, statement.values(parameters)).fetchall()
+            rows: list[Row] = self._execute(statement.sql, statement.values(parameters)).fetchall()
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
         return rows
@@ -45,24 +71,26 @@ class Session:
         """Execute a statement without a result; returns the number of affected rows."""
         statement = self.dialect.prepare(builder)
         try:
-            self._cursor.execute(statement.sql, statement.values(parameters))
+            self._execute(statement.sql, statement.values(parameters))
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
         return int(self._cursor.rowcount)
 
-    def write(self, builder: Builder, rows: Sequence[Row]) -> int:
-        """Insert or update rows; returns the number of affected rows."""
+    def write(self, builder: Builder, rows: Sequence[Row]) -> None:
+        """Insert or update rows."""
         if not rows:
-            return 0
+            return
         statement = self.dialect.prepare(builder)
         try:
             self.dialect.write(self._cursor, statement, rows)
+            self._end_statement()
         except self.dialect.driver_error as error:
             raise self.dialect.failure(error) from error
-        return int(self._cursor.rowcount)
 
     def integers(self, builder: Builder, width: int, **parameters: Any) -> IntArray:
         """The (rows, width) result of a query for `width` 64-bit integers."""
+        if self._pipeline is not None:  # where the driver cannot copy
+            return np.array(self.rows(builder, **parameters), np.int64).reshape(-1, width)
         blocks = list(self.integer_blocks(builder, width, **parameters))
         return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
 

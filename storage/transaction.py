@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 from sqlalchemy import func, select
 from sqlalchemy.sql.elements import CompilerElement
 
@@ -84,6 +86,10 @@ class SqlTransaction(Transaction):
         """As `core.ports.store.ReadTransaction.totals`."""
         rows = self._session.rows(_totals)
         return StoreTotals(*rows[0])
+
+    def pipelined(self) -> AbstractContextManager[None]:
+        """As `core.ports.store.Transaction.pipelined`."""
+        return self._session.pipelined()
 
     def commit(self) -> None:
         """Commit."""

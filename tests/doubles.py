@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from memory_store.activity import MemoryActivity
 from memory_store.arms import MemoryArms
@@ -72,6 +72,9 @@ class MemoryTransaction(Transaction):
         return StoreTotals(
             len(self.data.users), len(stored), listed, len(self.data.events), len(self.data.dead_letters)
         )
+
+    def pipelined(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def commit(self) -> None:
         self.committed = True

@@ -83,10 +83,10 @@ def append(window: Window, items: IntArray, times_ms: IntArray, shape: WindowSha
     num_events = window.num_events + len(items)
     start = window.num_events - len(window.history)
     cut = max(0, shape.start(num_events) - start)
-    joined = History(
-        np.concatenate([window.history.items, items])[cut:], np.concatenate([window.history.times_ms, times_ms])[cut:]
-    )
-    return Window(num_events, joined)
+    if len(window.history):
+        items = np.concatenate([window.history.items, items])
+        times_ms = np.concatenate([window.history.times_ms, times_ms])
+    return Window(num_events, History(items[cut:], times_ms[cut:]))
 
 
 def windows_of(items: IntArray, times_ms: IntArray, shape: WindowShape) -> Window:

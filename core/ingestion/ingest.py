@@ -6,13 +6,14 @@ everywhere, which prevents deadlock:
     (a) the writers' applied offsets, in ascending partition: events at or below the applied offset are skipped, then
         it is compared and set to the batch's last; if it is not the value that this worker last read, another worker
         owns the partition, and the transaction applies nothing
-    (b) the users of the batch, in ascending key, created if new; events that are already stored are marked as
-        duplicates and change nothing
-    (c) the new interactions, inserted in ascending event key; while an import meets only new events, (b) does not look
-        them up, and a stored one is noticed here: the transaction is rolled back and runs again with the look-up
-    (d) the users' windows
+    (b) the known users of the batch, in ascending key; events that are already stored are marked as duplicates and
+        change nothing
+    (c) the new interactions, inserted in ascending event key; while batches of many hold only new events, (b) does not
+        look them up, and a stored one is noticed here: the transaction is rolled back and runs again with the look-up
+    (d) the windows of known users
     (e) popularity, item transitions and counts, in the rows of the first writer, which only this transaction has locked
-    (f) outcomes: the answers that events are attributed to, in ascending key, and counts of the first writer
+    (f) new users, inserted in ascending id, with their windows
+    (g) outcomes: the answers that events are attributed to, in ascending key, and counts of the first writer
     commit; only then does the caller acknowledge
 
 Independent of HTTP, Kafka, files and SQL.
@@ -42,7 +43,7 @@ from core.outcomes.item_counts import item_event_counts
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.ports.store import Store, Transaction
 from core.records.statuses import EventStatus
-from core.records.stored import DeadLetter, EventRow, UserState, WriterOffset
+from core.records.stored import MANY_EVENTS, DeadLetter, EventRow, UserState, WriterOffset
 from core.transitions.transition import NUM_PREVIOUS, Transition, appended, inserted
 
 _event_key = attrgetter("event_key")
@@ -78,7 +79,7 @@ class Ingestor:
         self._window_codes = types.flagged("window")
         self._last_read: dict[tuple[str, int], int | None] = {}
         self._item_keys: dict[str, int] = {}  # of committed items; a key never changes
-        self._imports_new = True  # the last import's batch held no known event: the next one is not looked up
+        self._all_new = True  # the last batch held no known event: many of the next one are not looked up
         self._num_appended: Counter[int] = Counter()  # rows of transitions by writer, since the last compaction
 
     def clear_caches(self) -> None:
@@ -120,7 +121,7 @@ class Ingestor:
             try:
                 return self._attempt(batches, extra_writes)
             except StoreConflict:
-                self._imports_new = False
+                self._all_new = False
                 continue
             except PartitionLost as error:
                 for partition in error.partitions:
@@ -146,33 +147,39 @@ class Ingestor:
                 statuses,
                 types=self._types,
                 item_keys=self._item_keys,
-                looks_up=is_live or not self._imports_new,
+                looks_up=not self._all_new or (is_live and len(events) < MANY_EVENTS),
             )
-            if resolved.rows:
-                tx.events.insert(sorted(resolved.rows, key=_event_key))  # (c)
-                states, transitions = self._slide(tx, resolved)
-                resolved.states.update(states)
-                tx.users.save(list(resolved.states.values()))  # (d)
-                self._count(tx, writer, resolved.rows)  # (e)
-                self._log_transitions(tx, writer, transitions)
-                if self._sampler is not None:
-                    self._sampler.note(tx, writer.key, resolved.rows, resolved.before, live=is_live)
-                self.attributor.attribute(tx, writer.key, resolved.rows, resolved.user_ids)  # (f)
-            dead_letters = [dead_letter for batch in batches for dead_letter in _new_dead_letters(batch, before)]
-            if dead_letters:
-                tx.dead_letters.add(dead_letters)
-            extra_writes(tx)
-            tx.commit()
+            with tx.pipelined():
+                if resolved.rows:
+                    self._apply(tx, writer, resolved, is_live=is_live)
+                dead_letters = [dead_letter for batch in batches for dead_letter in _new_dead_letters(batch, before)]
+                if dead_letters:
+                    tx.dead_letters.add(dead_letters)
+                extra_writes(tx)
+                tx.commit()
         for source in (batch.source for batch in batches):
             if isinstance(source, StreamSource):
                 offset = _highest(before[source.partition].applied_offset, source.last_offset)
                 self._last_read[source.stream, source.partition] = offset
-        if not is_live:
-            self._imports_new = EventStatus.DUPLICATE not in resolved.statuses
+        self._all_new = EventStatus.DUPLICATE not in resolved.statuses
         if len(self._item_keys) > MAX_ITEM_KEYS:
             self._item_keys.clear()
         self._item_keys |= resolved.item_keys
         return IngestResult(resolved.statuses, resolved.user_seqs, resolved.states)
+
+    def _apply(self, tx: Transaction, writer: WriterOffset, batch: ResolvedBatch, *, is_live: bool) -> None:
+        """(c) to (g); what later statements need is computed while the database executes the earlier ones."""
+        tx.events.insert(sorted(batch.rows, key=_event_key))  # (c)
+        states, transitions = self._slide(tx, batch)
+        batch.states.update(states)
+        new = {user_id: state for user_id, state in batch.states.items() if user_id in batch.new_users}
+        tx.users.save([state for user_id, state in batch.states.items() if user_id not in new])  # (d)
+        self._count(tx, writer, batch.rows)  # (e)
+        self._log_transitions(tx, writer, transitions)
+        tx.users.insert(new)  # (f)
+        if self._sampler is not None:
+            self._sampler.note(tx, writer.key, batch.rows, batch.before, live=is_live)
+        self.attributor.attribute(tx, writer.key, batch.rows, batch.user_ids)  # (g)
 
     def _advance(self, tx: Transaction, batches: Sequence[EventBatch]) -> dict[int, WriterOffset]:
         """(a) Advance the offsets of all writers or of none; returns the previous ones by partition."""

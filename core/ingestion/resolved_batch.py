@@ -17,7 +17,8 @@ class ResolvedBatch:
     """The events of one transaction, resolved against the store.
 
     `statuses`, `user_seqs`: one per event. `rows`: the new events; `user_ids`: of each of them, as it names its user.
-    `states`: the users that change, with their old windows. `item_keys`: the keys of all items of the batch.
+    `states`: the users that change, with their old windows; those of `new_users` are not stored yet. `item_keys`: the
+    keys of all items of the batch.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class ResolvedBatch:
         self.user_ids: list[str] = []
         self.states: dict[str, UserState] = {}
         self.item_keys: dict[str, int] = {}
+        self.new_users: dict[str, UserState] = {}
         self._locked: dict[str, UserState] = {}
         self._lock(tx, events)
         accepted = self._accepted(events)
@@ -60,7 +62,10 @@ class ResolvedBatch:
         for event in self._accepted(events):
             newest_ms[event.user_id] = max(event.time_ms, newest_ms.get(event.user_id, 0))
         if newest_ms:
-            self._locked = tx.users.lock(sorted(newest_ms), unless_erased=newest_ms)
+            known = tx.users.lock_known(sorted(newest_ms))
+            missing = [user_id for user_id in sorted(newest_ms) if user_id not in known]
+            self.new_users = tx.users.new_states(missing, unless_erased=newest_ms)
+            self._locked = known | self.new_users
         erased = {user_id: newest for user_id, newest in newest_ms.items() if user_id not in self._locked}
         erased |= {user_id: s.erased_ms for user_id, s in self._locked.items() if s.erased_ms is not None}
         for index, event in enumerate(events) if erased else ():

@@ -92,6 +92,13 @@ class Transaction(ReadTransaction, Protocol):
     drift: DriftRepository
     metadata: MetadataRepository
 
+    def pipelined(self) -> AbstractContextManager[None]:
+        """A block whose writes need not wait for the database.
+
+        The error of one may be raised by a later call in the block, or at its end; so may that of a commit.
+        """
+        ...
+
     def commit(self) -> None:
         """Commit. Without it, leaving the `with` block rolls everything back."""
         ...

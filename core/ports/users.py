@@ -78,6 +78,16 @@ class UserRepository(UserReader, Protocol):
         """The states of those of these users that exist, locked until the transaction ends."""
         ...
 
+    def new_states(
+        self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None
+    ) -> dict[str, UserState]:
+        """The first states of users that do not exist, with keys of their own; nothing is stored. As in `lock`."""
+        ...
+
+    def insert(self, states: Mapping[str, UserState]) -> None:
+        """Store users of `new_states`, as they are after their first events; raises `StoreConflict` as `lock` does."""
+        ...
+
     def lock_ids(self, user_ids: Sequence[str]) -> dict[str, KnownId]:
         """What those of these ids that exist mean, locked until the transaction ends; cheaper than their states."""
         ...

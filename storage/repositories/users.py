@@ -35,6 +35,8 @@ from storage.session import Session
 from storage.tables import erased_users, interactions, undone_events, users
 
 MAX_TYPES = 2**15  # event types: their codes are 16-bit integers
+SAVED = ("seq", "num_events", "window", "newest_ms", "active_ms")
+NEW = ("key", "user_id", "seq", "num_events", "window", "erased_ms", "newest_ms", "active_ms")
 NO_WINDOW = {"num_events": 0, "window": b"", "newest_ms": None, "active_ms": None}
 
 
@@ -77,8 +79,12 @@ def _find_by_key(dialect: Dialect) -> Select[Any]:
     return select(*STATE).where(dialect.is_in(users.c.key, "user_keys")).order_by(users.c.key)
 
 
+def _new_keys(dialect: Dialect) -> CompilerElement:
+    return dialect.new_keys(users, "num")
+
+
 def _insert(dialect: Dialect) -> CompilerElement:
-    return dialect.insert(users, "user_id", "seq", "num_events", "window", "erased_ms").on_conflict_do_nothing()
+    return dialect.insert(users, *NEW)
 
 
 def _lock(dialect: Dialect) -> CompilerElement:
@@ -126,7 +132,7 @@ def _lock_by_key(dialect: Dialect) -> CompilerElement:
 
 
 def _save(dialect: Dialect) -> CompilerElement:
-    return dialect.update(users, "seq", "num_events", "window", "newest_ms", "active_ms", key="key")
+    return dialect.update(users, *SAVED, key="key")
 
 
 def _save_shifts(dialect: Dialect) -> CompilerElement:
@@ -172,14 +178,25 @@ def _saved(state: UserState) -> tuple[int, int, bytes, int | None, int | None, i
     return (state.seq, state.window.num_events, pack_history(state.window.history), newest_ms, active_ms, state.key)
 
 
+def _first_state(key: int, erasure: tuple[int, int] | None) -> UserState:
+    erased_ms, seq = erasure or (None, 0)
+    return UserState(key, seq, erased_ms=erased_ms)
+
+
+def _inserted(user_id: str, state: UserState) -> tuple[Any, ...]:
+    seq, num_events, window, *times_ms, key = _saved(state)
+    return (key, user_id, seq, num_events, window, state.erased_ms, *times_ms)
+
+
 class UserRepository(UserPages):
     """`core.ports.users.UserRepository` over a session."""
 
-    __slots__ = ("_secret",)
+    __slots__ = ("_marks", "_secret")
 
     def __init__(self, session: Session, secret: bytes) -> None:
         super().__init__(session)
         self._secret = secret
+        self._marks: dict[str, tuple[int, int]] = {}  # erasures of new users, as this transaction first read them
 
     def by_key(self, keys: Sequence[int]) -> list[UserState]:
         """The states of the users with these keys, in ascending key."""
@@ -224,16 +241,38 @@ class UserRepository(UserPages):
         same id, which is past the first step: a chain of rising ids. No lock is taken after that.
         """
         states = self.lock_known(user_ids)
-        missing = sorted(set(user_ids).difference(states))
-        if missing:
-            erasures = self._erasures(missing)
-            skipped = {
-                user_id
-                for user_id, (erased_ms, _) in erasures.items()
-                if (unless_erased or {}).get(user_id, erased_ms + 1) <= erased_ms
-            }
-            states |= self._add([user_id for user_id in missing if user_id not in skipped], erasures)
-        return states
+        new = self.new_states(sorted(set(user_ids).difference(states)), unless_erased=unless_erased)
+        self.insert(new)
+        return states | new
+
+    def new_states(
+        self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None
+    ) -> dict[str, UserState]:
+        """The first states of users that do not exist, for `insert`; those of erased users continue their sequence."""
+        if not user_ids:
+            return {}
+        marks = self._erasures(user_ids)
+        kept = [
+            user_id
+            for user_id in user_ids
+            if user_id not in marks or (unless_erased or {}).get(user_id, marks[user_id][0] + 1) > marks[user_id][0]
+        ]
+        self._marks |= marks
+        keys = sorted(key for (key,) in self._session.rows(_new_keys, num=len(kept))) if kept else []
+        return {user_id: _first_state(key, marks.get(user_id)) for user_id, key in zip(kept, keys, strict=True)}
+
+    def insert(self, states: Mapping[str, UserState]) -> None:
+        """Store users of `new_states`, in ascending id.
+
+        Raises `StoreConflict` if another transaction created one of them. Erasures are read again, because one that
+        the insert waited for is visible only now.
+        """
+        if not states:
+            return
+        self._session.write(_insert, [_inserted(user_id, states[user_id]) for user_id in sorted(states)])
+        marks = self._erasures(list(states))
+        if any(marks.get(user_id) != self._marks.get(user_id) for user_id in states):
+            raise StoreConflict("another transaction erased a user at the same moment; run the transaction again")
 
     def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
         """The states of those of these users that exist, locked until the transaction ends."""
@@ -289,25 +328,6 @@ class UserRepository(UserPages):
     def lock_by_key(self, keys: Sequence[int]) -> list[UserState]:
         """The states of the users with these keys, in ascending key, locked until the transaction ends."""
         return [state_of(row) for row in self._session.rows(_lock_by_key, user_keys=self._session.array(keys))]
-
-    def _add(self, user_ids: Sequence[str], erasures: Mapping[str, tuple[int, int]]) -> dict[str, UserState]:
-        """Create users; a user who returns after an erasure continues its sequence.
-
-        Raises `StoreConflict` if another transaction created one of them: waiting for its lock now could deadlock.
-        Erasures are read again, because one that the insert waited for is visible only now.
-        """
-        if not user_ids:
-            return {}
-        starts = [(user_id, *erasures.get(user_id, (None, 0))) for user_id in user_ids]
-        num_created = self._session.write(
-            _insert, [(user_id, seq, 0, b"", erased_ms) for user_id, erased_ms, seq in starts]
-        )
-        current = self._erasures(user_ids)
-        if num_created < len(user_ids) or any(erasures.get(user_id) != mark for user_id, mark in current.items()):
-            raise StoreConflict(
-                "another transaction created or erased a user at the same moment; run the transaction again"
-            )
-        return self.lock_known(user_ids)
 
     def _erasures(self, user_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
         """When (ms) and at which sequence these users were erased, if they were."""

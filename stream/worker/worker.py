@@ -53,6 +53,7 @@ from stream.worker.status import WorkerStatus
 logger = logging.getLogger(__name__)
 
 STATUS_EVERY_S = 1.0
+TRANSACTIONS_AHEAD = 4  # in the buffer: all but the first are decoded while the database works
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -91,7 +92,7 @@ class StreamWorker:
             max_events=settings.max_events,
         )
         self._buffer: MicroBatchBuffer[ConsumerRecord] = MicroBatchBuffer(
-            capacity=settings.max_events, linger_s=settings.linger_s, size=_num_bytes
+            capacity=TRANSACTIONS_AHEAD * settings.max_events, linger_s=settings.linger_s, size=_num_bytes
         )
         self._offsets = OffsetTracker()
         self._seeker = OffsetSeeker(

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from stored_events import CLICK, event
+from stored_events import CLICK, event, insert
 
+from core.errors import StoreConflict
 from core.events.history import History, Window
 from core.ports.store import Store
 
@@ -58,6 +59,41 @@ def test_reading_without_a_snapshot_sees_the_newest_commit(store: Store) -> None
     with store.read(snapshot=False) as read:
         assert read.users.find("ann") is not None
         assert read.offsets.applied("interactions") == {}
+
+
+def test_pipelined_writes_are_read_in_their_block_and_committed_together(store: Store) -> None:
+    rows = [event(n, user=1, item=n, time_ms=10 * n, seq=n) for n in (1, 2, 3)]
+    with store.transaction() as tx:
+        with tx.pipelined():
+            tx.events.insert(rows)
+            tx.event_counts.add(1, {(0, CLICK): 3})
+            assert tx.events.known([rows[0].event_key]) == {rows[0].event_key}
+            history = tx.events.histories({1: 2}, type_codes=[CLICK])[1]
+            assert (history.items.tolist(), history.times_ms.tolist()) == ([2, 3], [20, 30])
+            assert tx.events.histories({2: 5}, type_codes=[CLICK])[2].items.tolist() == []
+        tx.metadata.save({"clock": "wall"})
+        tx.commit()
+    with store.read() as read:
+        assert read.events.recent(1, type_codes=[CLICK], limit=9) == rows
+        assert read.event_counts.total(since_ms=0) == 3
+        assert read.metadata.all() == {"clock": "wall"}
+
+
+def test_the_error_of_a_pipelined_write_is_raised_and_nothing_is_stored(store: Store) -> None:
+    row = event(1, user=1, item=1, time_ms=10, seq=1)
+    insert(store, row)
+
+    def store_again() -> None:
+        with store.transaction() as tx, tx.pipelined():
+            tx.events.insert([row])
+            tx.event_counts.add(1, {(0, CLICK): 1})
+            tx.commit()
+
+    for _ in range(2):  # the second time on a connection that has seen the error
+        with pytest.raises(StoreConflict):
+            store_again()
+    with store.read() as read:
+        assert read.event_counts.total(since_ms=0) == 0
 
 
 def test_clearing_derived_state_keeps_events_sequences_and_items(store: Store) -> None:

@@ -38,6 +38,40 @@ def test_locking_returns_each_user_once_and_keeps_keys(store: Store) -> None:
     assert len({state.key for state in second.values()}) == 3
 
 
+def test_new_users_are_stored_as_they_are_after_their_first_events(store: Store) -> None:
+    with store.transaction() as tx:
+        states = tx.users.new_states(["ann", "bob", "cid"])
+        after = replace(states["ann"], seq=2, window=window([5, 6], [1000, 2000], num_events=2))
+        tx.users.insert({"bob": states["bob"], "ann": after})
+        tx.commit()
+    with store.read() as read:
+        ann, bob = read.users.find("ann"), read.users.find("bob")
+        assert read.users.find("cid") is None
+        assert [user.newest_ms for user in read.users.by_activity()] == [2000]
+    assert ann is not None
+    assert (ann.key, ann.seq, ann.window.num_events) == (after.key, 2, 2)
+    assert (ann.window.history.items.tolist(), ann.window.history.times_ms.tolist()) == ([5, 6], [1000, 2000])
+    assert bob is not None
+    assert (bob.key, bob.seq, bob.window.num_events) == (states["bob"].key, 0, 0)
+
+
+def test_new_users_get_keys_that_no_user_had(store: Store) -> None:
+    known = add_users(store, "ann", "bob")
+    with store.transaction() as tx:
+        tx.users.erase("bob", now_ms=1000)
+        tx.commit()
+    with store.transaction() as tx:
+        new = [state.key for state in tx.users.new_states(["cid", "dan", "eve"]).values()]
+    assert len({*new, *known.values()}) == 5
+    assert new == sorted(new)
+
+
+def test_no_new_users_are_no_statements(store: Store) -> None:
+    with store.transaction() as tx:
+        assert tx.users.new_states([]) == {}
+        tx.users.insert({})
+
+
 def test_saved_sequences_and_windows_are_read_back(store: Store) -> None:
     with store.transaction() as tx:
         states = tx.users.lock(["ann", "bob"])

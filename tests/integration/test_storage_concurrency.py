@@ -104,7 +104,7 @@ def test_creating_the_same_user_concurrently_raises_a_conflict(postgres_database
             waiting = pool.submit(second)
             wait_for_a_lock(postgres_database)
             tx.commit()
-        with pytest.raises(StoreConflict, match="created or erased a user at the same moment"):
+        with pytest.raises(StoreConflict, match=r"a concurrent transaction won .*uq_users_user_id"):
             waiting.result(WAIT_S)
 
 
@@ -124,7 +124,7 @@ def test_a_user_erased_during_creation_raises_a_conflict(postgres_database: Data
             waiting = pool.submit(second)
             wait_for_a_lock(postgres_database)
             tx.commit()
-        with pytest.raises(StoreConflict, match="created or erased a user at the same moment"):
+        with pytest.raises(StoreConflict, match="another transaction erased a user at the same moment"):
             waiting.result(WAIT_S)
 
 

@@ -11,6 +11,7 @@ import pytest
 from services.databases import Database
 
 from core.errors import StoreUnavailable
+from core.ports.store import Store
 from storage import engine, open_store
 
 PATIENCE_S = 20.0
@@ -60,7 +61,32 @@ def test_a_timed_out_transaction_fails_and_applies_nothing(
 
 
 def test_a_transaction_that_has_just_written_counts_as_idle(postgres_database: Database) -> None:
-    # In a pipeline the server would wait for more statements: "active", and without any timeout.
     with postgres_database.store.transaction() as tx:
         tx.users.save(list(tx.users.lock(["ann"]).values()))
         wait_for(postgres_database, num_idle=1)
+
+
+def test_a_pipelined_transaction_counts_as_idle(postgres_database: Database) -> None:
+    # Without a Sync after each statement the server would wait for more: "active", and without any timeout.
+    with postgres_database.store.transaction() as tx, tx.pipelined():
+        tx.users.save(list(tx.users.lock(["ann"]).values()))
+        tx.event_counts.add(1, {(0, 0): 1})
+        wait_for(postgres_database, num_idle=1)
+
+
+def test_a_timed_out_pipelined_transaction_applies_nothing(
+    postgres_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit_too_late(store: Store) -> None:
+        with store.transaction() as tx, tx.pipelined():
+            tx.event_counts.add(1, {(0, 0): 1})
+            wait_for(postgres_database, num_idle=1)
+            wait_for(postgres_database, num_idle=0)
+            tx.commit()
+
+    monkeypatch.setattr(engine, "IDLE_TRANSACTION_TIMEOUT_S", 1)
+    with closing(open_store(postgres_database.url)) as store:
+        with pytest.raises(StoreUnavailable, match=r"suspended|connection was lost|stopping"):
+            commit_too_late(store)
+        with store.read() as read:
+            assert read.event_counts.total(since_ms=0) == 0

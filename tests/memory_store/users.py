@@ -75,12 +75,22 @@ class MemoryUsers(MemoryRepository):
         return {user_id: mark[0] for user_id, mark in marks.items() if mark}
 
     def lock(self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None) -> dict[str, UserState]:
-        for user_id in sorted(set(user_ids)):
-            erased_ms, seq = self.data.erased.get(user_hash(user_id), (None, 0))
-            gone = erased_ms is not None and (unless_erased or {}).get(user_id, erased_ms + 1) <= erased_ms
-            if self.find(user_id) is None and not gone:
-                self.data.users[user_id] = UserState(self.data.next_key(), seq, erased_ms=erased_ms)
+        missing = [user_id for user_id in sorted(set(user_ids)) if self.find(user_id) is None]
+        self.insert(self.new_states(missing, unless_erased=unless_erased))
         return self.lock_known(user_ids)
+
+    def new_states(
+        self, user_ids: Sequence[str], *, unless_erased: Mapping[str, int] | None = None
+    ) -> dict[str, UserState]:
+        states = {}
+        for user_id in user_ids:
+            erased_ms, seq = self.data.erased.get(user_hash(user_id), (None, 0))
+            if erased_ms is None or (unless_erased or {}).get(user_id, erased_ms + 1) > erased_ms:
+                states[user_id] = UserState(self.data.next_key(), seq, erased_ms=erased_ms)
+        return states
+
+    def insert(self, states: Mapping[str, UserState]) -> None:
+        self.data.users |= states
 
     def lock_known(self, user_ids: Sequence[str]) -> dict[str, UserState]:
         states = {user_id: state for user_id in user_ids if (state := self.find(user_id))}

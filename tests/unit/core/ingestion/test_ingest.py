@@ -16,7 +16,7 @@ from core.events.interactions import Interaction
 from core.ingestion.derivation import Derivation
 from core.ingestion.sources import EventBatch, RequestSource, StreamSource
 from core.records.statuses import EventStatus
-from core.records.stored import DeadLetter
+from core.records.stored import MANY_EVENTS, DeadLetter
 
 REQUEST = RequestSource("api")
 
@@ -328,3 +328,42 @@ def test_erased_events_stay_erased_after_the_user_returned() -> None:
     ingest([event("ann", "pen", 61)], REQUEST)
     assert ingest([event("ann", "tea", 0)], REQUEST).statuses == [EventStatus.ERASED]
     assert history(store) == ["pen"]
+
+
+# --- many events of a stream
+
+
+def many(first: int) -> list[Interaction]:
+    return [event("ann", "tea", number, event_id=f"e{number}") for number in range(first, first + MANY_EVENTS)]
+
+
+def test_many_events_are_not_looked_up_while_all_are_new() -> None:
+    store = SpyingStore()
+    applier = ingestor(store)
+    applier.ingest(many(0), offsets(0, MANY_EVENTS - 1))
+    assert "events.known" not in dict(store.calls)
+    applier.ingest([event("ann", "tea", event_id="e0")], offsets(MANY_EVENTS, MANY_EVENTS))
+    assert "events.known" in dict(store.calls)
+    assert num_events(store) == MANY_EVENTS
+
+
+def test_a_stored_event_among_many_is_a_duplicate_and_changes_nothing() -> None:
+    store = MemoryStore()
+    applier = ingestor(store)
+    applier.ingest([event("bob", "jam", event_id="e7")], REQUEST)
+    for start in (0, MANY_EVENTS):  # the second batch is looked up at once
+        result = applier.ingest(many(0), offsets(start, start + MANY_EVENTS - 1))
+        expected = ["e7"] if not start else [f"e{number}" for number in range(MANY_EVENTS)]
+        duplicates = [i for i, status in enumerate(result.statuses) if status is EventStatus.DUPLICATE]
+        assert [f"e{index}" for index in duplicates] == expected
+    assert num_events(store) == MANY_EVENTS
+    assert user(store, "ann").seq == MANY_EVENTS - 1
+
+
+def test_a_user_whose_events_are_all_duplicates_is_not_created() -> None:
+    store = MemoryStore()
+    applier = ingestor(store)
+    applier.ingest([event("bob", "jam", event_id="e1")], REQUEST)
+    assert applier.ingest([event("ann", "jam", event_id="e1")], REQUEST).statuses == [EventStatus.DUPLICATE]
+    with store.read() as read:
+        assert read.users.find("ann") is None

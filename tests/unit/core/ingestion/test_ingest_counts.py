@@ -136,11 +136,12 @@ def test_conflicts_without_end_are_given_up_and_nothing_was_applied() -> None:
 LOCKS = {
     "offsets.lock": "a",
     "offsets.save": "a",
-    "users.lock": "b",
+    "users.lock_known": "b",
     "events.insert": "c",
     "users.save": "d",
     "popularity.add": "e",
     "event_counts.add": "e",
+    "users.insert": "f",
     "commit": "commit",
 }
 
@@ -152,9 +153,10 @@ def test_locks_are_taken_in_the_documented_order() -> None:
     store.calls.clear()
     applier.ingest([event("cid", "z", 20), event("bob", "x", 5), event("ann", "y", 20)], offsets(2, 4))
     steps = [LOCKS[name] for name, _ in store.calls if name in LOCKS]
-    assert steps == ["a", "a", "b", "c", "d", "e", "e", "commit"]
+    assert steps == ["a", "a", "b", "c", "d", "e", "e", "f", "commit"]
     arguments = dict(store.calls)
-    assert arguments["users.lock"][0] == ["ann", "bob", "cid"]
+    assert arguments["users.lock_known"][0] == ["ann", "bob", "cid"]
+    assert list(arguments["users.insert"][0]) == ["cid"]
     assert arguments["items.resolve"][0] == ["x", "y", "z"]
     inserted = [row.event_key for row in arguments["events.insert"][0]]
     assert inserted == sorted(inserted)
