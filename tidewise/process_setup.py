@@ -31,6 +31,7 @@ THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"
 CONTROLS = (*range(9), *range(11, 32), *range(127, 160), 0x2028, 0x2029, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
 UNPRINTABLE = {code: f"\\u{code:04x}" for code in CONTROLS}
 CHATTY_LOGGERS = ("httpx", "httpcore", "uvicorn.error", "alembic", "faiss", "kafka", "aiokafka", "faust", "mode")
+SLOW_STEPS = "kafka.net.selector"  # warns of each step of the client that took .1 s, as on any busy machine
 SWITCH_INTERVAL_S = 0.0005  # how long a thread keeps the interpreter lock (GIL) while others wait for it
 YOUNG_OBJECTS = 20_000  # more allocated than freed since the last collection begin one; Python's default is 700
 OBJECTS_WHILE_IMPORTING = 1_000_000  # a start allocates 450,000 that stay
@@ -188,6 +189,7 @@ def start_log(level: int) -> None:
     if level > logging.DEBUG:
         for name in CHATTY_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(SLOW_STEPS).setLevel(logging.ERROR)
 
 
 def use_log_format(log_format: Literal["text", "json"]) -> None:

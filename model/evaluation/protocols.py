@@ -24,6 +24,7 @@ from model.training.sequences import UserRanges
 State = Literal["live", "frozen"]
 MIN_EVENTS = 3  # a user of leave-one-out: one to learn from, one to tune on, one to test on
 VALIDATION_SHARE = 0.05  # of the events before the cut, the newest ones
+VALIDATION_USERS = 4_000  # of leave-one-out: no model reads more than 3,000 validation events
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,12 @@ class Fold:
         return replace(self, test=self.test.sample(max_test_events))
 
 
-def leave_one_out(dataset: Dataset) -> Fold:
-    """The last event of each user with three or more is tested, the one before validates, the rest trains."""
+def leave_one_out(dataset: Dataset, *, validation_users: int = VALIDATION_USERS) -> Fold:
+    """The last event of each user with three or more is tested, the one before validates, the rest trains.
+
+    Where there are more than `validation_users`, a random sample of so many validates, and the event before the last
+    of the others trains, as it would in service. In published tables all validate.
+    """
     columns = dataset.columns
     ranges = UserRanges.of(columns.users)
     eligible = ranges.count >= MIN_EVENTS
@@ -105,11 +110,17 @@ def leave_one_out(dataset: Dataset) -> Fold:
     def targets(rows: IntArray) -> TargetEvents:
         return TargetEvents(columns, rows, first, rows, nothing, np.zeros(len(rows), np.int64))
 
+    validation, test = targets(last - 1).sample(validation_users), targets(last)
     held_out = tested.copy()
-    held_out[last - 1] = True
+    held_out[validation.rows] = True
     part = _part(dataset, known=~tested, held=held_out)
-    rules: dict[str, object] = {"protocol": "leave-one-out", "min_events": MIN_EVENTS, "ties": dataset.ties}
-    return Fold(part, targets(last - 1), targets(last), rules)
+    rules: dict[str, object] = {
+        "protocol": "leave-one-out",
+        "min_events": MIN_EVENTS,
+        "validation_users": validation_users,
+        "ties": dataset.ties,
+    }
+    return Fold(part, validation, test, rules)
 
 
 def temporal(dataset: Dataset, *, cut_ms: int, state: State = "live") -> Fold:

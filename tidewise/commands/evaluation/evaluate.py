@@ -42,7 +42,8 @@ def leave_one_out(request: LeaveOneOutRequest) -> None:
     """Compare models on each user's last event."""
     from model.evaluation import protocols
 
-    _compare(request, protocols.leave_one_out)
+    num_users = request.validation_users or protocols.VALIDATION_USERS
+    _compare(request, lambda dataset: protocols.leave_one_out(dataset, validation_users=num_users))
 
 
 def temporal(request: TemporalRequest) -> None:

@@ -155,6 +155,15 @@ class LeaveOneOutRequest(ComparisonRequest):
     an interrupted run continues.
     """
 
+    validation_users: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Hold out the event before the last of at most so many users (4,000); that of the others trains.",
+            show_default=False,
+        ),
+    ] = None
+
 
 @dataclass(frozen=True, kw_only=True)
 class TemporalRequest(ComparisonRequest):

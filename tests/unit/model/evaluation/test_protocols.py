@@ -123,6 +123,17 @@ def test_users_with_fewer_than_three_events_are_only_trained_on() -> None:
     assert named(dataset, fold.part.training_events.items) == ["a", "b", "c", "a", "b"]
 
 
+@pytest.mark.parametrize(("validation_users", "validated"), [(3, ["b", "c"]), (2, ["b", "c"]), (1, ["c"])])
+def test_events_before_the_last_train_where_enough_users_validate(validation_users: int, validated: list[str]) -> None:
+    dataset = Dataset.of(ANN_AND_BOB)
+    fold = leave_one_out(dataset, validation_users=validation_users)
+    assert named(dataset, fold.validation.items) == validated
+    assert named(dataset, fold.part.columns.items[fold.part.validation]) == validated
+    before_the_last = {"b", "c"} - set(validated)
+    assert sorted(named(dataset, fold.part.training_events.items)) == sorted(["a", "b", *before_the_last])
+    assert asked(dataset, fold) == [(["a", "b"], "c"), (["b", "c"], "a")]
+
+
 def test_leave_one_out_without_a_user_of_three_events_says_so() -> None:
     with pytest.raises(InvalidInput, match="leave-one-out: wanted users with at least 3 events"):
         leave_one_out(Dataset.of(at(("ann", "a", 1), ("ann", "b", 2))))
