@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from serving.http.replies import ALWAYS, RETRY_AFTER_S, error_body, json_reply
 
 MAX_HEAD_BYTES = 64 * 2**10  # of the request line with its headers; of trailers; of the extension of a chunk
+MAX_HEADERS = 200  # of a request; short ones take 20 times their bytes of memory
 MAX_PIPELINED = 32  # requests that wait for the one before them; with more, the connection closes after these
 RECEIVING_S = 30.0  # in which a request must arrive, counted from the connection or its first byte
 MIN_BYTES_PER_S = 64 * 2**10  # a body extends that time by its bytes at this rate
@@ -114,6 +115,11 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > 2 * max_connections():
             transport.abort()
 
+    @property
+    def is_made(self) -> bool:
+        """Whether the connection is there; before, its handshake may be on its way."""
+        return self.transport is not None
+
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, within the limits."""
         if self._is_refused:
@@ -130,6 +136,13 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
         self._num_received = 0
         self._receiving_since = self.loop.time()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer."""
+        if len(self.headers) == MAX_HEADERS:
+            self._refusal = 431, "too_large", f"the request has more than {MAX_HEADERS} headers; send fewer"
+            raise ValueError
+        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Start the request, or queue it behind those before it."""
@@ -171,6 +184,8 @@ class Connection(HttpToolsProtocol):
 
         `lost_s`: for how long this process did nothing, such as while it was suspended: no client was slow then.
         """
+        if not self.is_made:
+            return
         self._read_at += lost_s
         if self._receiving_since is not None:
             self._receiving_since += lost_s

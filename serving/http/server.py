@@ -21,6 +21,7 @@ from fastapi import FastAPI
 
 from core.errors import InvalidSettings
 from serving.http.connections import Connection
+from serving.http.handshakes import TlsListener
 from serving.http.security import check_exposure
 
 
@@ -31,13 +32,15 @@ class Tls:
     certificate: Path
     key: Path | None = None
 
-    def check(self) -> None:
-        """Raise `InvalidSettings` where they cannot be used."""
+    def context(self) -> ssl.SSLContext:
+        """How the server speaks TLS; raises `InvalidSettings` where the files cannot be used."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)  # TLS 1.2 and later
         try:
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(self.certificate, self.key)
+            context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
             msg = f"server.tls_certificate: {self.certificate} and its key cannot be used ({error}); name PEM files"
             raise InvalidSettings(msg) from error
+        return context
 
 
 # Of every answer by HTTPS: for a year browsers use HTTPS alone for the host name.
@@ -71,8 +74,7 @@ class Server(uvicorn.Server):
         tls: Tls | None = None,
     ) -> None:
         check_exposure(host, app.state.services.api_key)
-        if tls:
-            tls.check()
+        self._tls = tls.context() if tls else None
         super().__init__(
             uvicorn.Config(
                 app,
@@ -89,8 +91,6 @@ class Server(uvicorn.Server):
                 proxy_headers=False,  # nothing depends on a client's address
                 timeout_graceful_shutdown=grace_s,
                 timeout_keep_alive=30,
-                ssl_certfile=tls.certificate if tls else None,
-                ssl_keyfile=tls.key if tls else None,
             )
         )
         self._host = host
@@ -112,10 +112,18 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start as uvicorn does, then report the port."""
-        await super().startup(sockets=sockets)
+        """Start as uvicorn does, or with sockets of TLS, then report the port."""
+        await super().startup(sockets=[] if self._tls else sockets)
         if self.started:
+            if self._tls:
+                self.servers = [self._listening(listener, self._tls) for listener in sockets or ()]  # type: ignore[misc]
             self._on_bound(self._host, self._port)
+
+    def _listening(self, listener: socket.socket, context: ssl.SSLContext) -> TlsListener:
+        def new_connection() -> Connection:
+            return Connection(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+        return TlsListener(listener, context, new_connection, backlog=self.config.backlog)
 
     async def on_tick(self, counter: int) -> bool:
         """Every second, end connections whose clients are too slow; called every tenth of a second."""

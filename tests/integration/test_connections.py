@@ -14,7 +14,7 @@ from serving_doubles import Shop
 
 from serving.app import create_app
 from serving.http import connections
-from serving.http.connections import MAX_HEAD_BYTES, MAX_PIPELINED
+from serving.http.connections import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
 from serving.http.server import Server
 
 KEY = "a-key-of-sixteen-characters"
@@ -90,6 +90,8 @@ def error_of(reply: bytes) -> tuple[int, str]:
 TOO_LARGE = {
     "one header": b"GET /health HTTP/1.1\r\nX-A: " + b"a" * MAX_HEAD_BYTES + b"\r\n\r\n",
     "many headers": b"GET /health HTTP/1.1\r\n" + b"X-A: aaaaaaaaaa\r\n" * (MAX_HEAD_BYTES // 16) + b"\r\n",
+    "more headers than a request has": b"GET /health HTTP/1.1\r\n" + b"A: b\r\n" * (MAX_HEADERS + 1) + b"\r\n",
+    "more headers, without an end": b"GET /health HTTP/1.1\r\n" + b"A: b\r\n" * (MAX_HEADERS + 2),
     "a header without an end": b"GET /health HTTP/1.1\r\nX-A: " + b"a" * MAX_HEAD_BYTES,
     "a path": b"GET /" + b"a" * MAX_HEAD_BYTES + b" HTTP/1.1\r\n\r\n",
     "trailers": POST + CHUNKED + b"0\r\n" + b"X-A: aaaaaaaaaa\r\n" * MAX_HEAD_BYTES,
@@ -101,6 +103,11 @@ TOO_LARGE = {
 @pytest.mark.parametrize("request_", TOO_LARGE.values(), ids=TOO_LARGE)
 def test_more_than_a_head_may_be_is_refused(port: int, request_: bytes) -> None:
     assert error_of(exchange(port, request_)) == (431, "too_large")
+
+
+def test_as_many_headers_as_are_allowed_are_read(port: int) -> None:
+    rest = b"A: b\r\n" * (MAX_HEADERS - 1) + b"Connection: close\r\n\r\n"
+    assert statuses(exchange(port, b"GET /health HTTP/1.1\r\n" + rest)) == [200]
 
 
 def test_a_large_body_is_no_large_head(port: int) -> None:
