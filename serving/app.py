@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import cache
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+import orjson
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
@@ -20,7 +22,7 @@ from serving.http.direct_routes import DirectRoutes
 from serving.http.guards import KeyGuard, LocalGuard, RawPath, UnexpectedErrors
 from serving.http.keys import RELOAD_S, KeyRing
 from serving.http.metrics import MetricsMiddleware
-from serving.http.replies import add_error_replies
+from serving.http.replies import add_error_replies, encoded_reply
 from serving.http.session_cookie import cookie_name
 from serving.routes.audit import AuditRoutes
 from serving.routes.dashboard import DashboardRoutes
@@ -65,6 +67,7 @@ def create_app(services: Services) -> FastAPI:
     app = FastAPI(
         title="Tidewise",
         version=services.version,
+        openapi_url=None,  # FastAPI's own route encodes the document at each request
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -80,8 +83,19 @@ def create_app(services: Services) -> FastAPI:
         app.mount("/sign-in", SignInRoutes(engine, services.sign_in).app())
     add_error_replies(app)
     publish(app)
+    app.add_route("/openapi.json", _document(app))
     app.middleware_stack = _middleware(app, engine, keys)
     return app
+
+
+def _document(app: FastAPI) -> Callable[[Request], Awaitable[Response]]:
+    """The endpoint of the OpenAPI document, which needs no key: it is made and encoded once."""
+    encoded = cache(lambda: orjson.dumps(app.openapi()))
+
+    async def answer(_request: Request) -> Response:
+        return encoded_reply(encoded())
+
+    return answer
 
 
 def _middleware(app: FastAPI, engine: Engine, keys: KeyRing | None) -> ASGIApp:

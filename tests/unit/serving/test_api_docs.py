@@ -134,3 +134,13 @@ def test_documented_request_fields_are_those_of_the_domain() -> None:
     assert set(EventIn.model_fields) == set(FIELDS)
     assert set(ItemIn.model_fields) == set(ITEM_FIELDS)
     assert set(SessionIn.model_fields) == {"user_id", "events", "users", *RECOMMENDATION_FIELDS}
+
+
+def test_the_document_is_made_once_for_all_requests(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    document = app.openapi()
+    monkeypatch.setattr(app, "openapi", lambda: made.append(document) or document)
+    with Api(app) as api:
+        answers = [api.get("/openapi.json").json() for _ in range(3)]
+    assert answers == [document] * 3
+    assert len(made) == 1
