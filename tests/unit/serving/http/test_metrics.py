@@ -46,6 +46,12 @@ def test_requests_of_the_dashboard_are_not_counted(api: Api) -> None:
     assert value(api, "tidewise_http_request_seconds_count", **labels) is None
 
 
+def test_failed_requests_that_name_the_dashboard_are_counted(api: Api) -> None:
+    api.get("/v1/users/unknown", headers={"X-Tidewise-Client": "dashboard"})
+    labels = {"method": "GET", "route": "/v1/users/{user_id}", "status": "404"}
+    assert value(api, "tidewise_http_requests_total", **labels) == 1
+
+
 def test_unknown_paths_and_methods_share_one_series(api: Api) -> None:
     api.get("/admin.php")
     api.run(api.client.request("BREW", "/pot"))
