@@ -11,9 +11,9 @@ MARKER_COOKIE = "tidewise_signed_in"  # tells the dashboard's scripts, which can
 DASHBOARD = (b"x-tidewise-client", b"dashboard")  # a page of another site cannot send it (CSRF)
 
 
-def cookie_name(*, is_https: bool) -> str:
+def cookie_name(name: str = COOKIE, *, is_https: bool) -> str:
     """With HTTPS a name that browsers let only this host set, not another one of the same domain (session fixation)."""
-    return f"__Host-{COOKIE}" if is_https else COOKIE
+    return f"__Host-{name}" if is_https else name
 
 
 def session_secret(headers: Sequence[tuple[bytes, bytes]], cookie: str = COOKIE) -> bytes | None:

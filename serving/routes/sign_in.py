@@ -79,7 +79,7 @@ class SignInRoutes:
         return SessionMiddleware(
             Starlette(routes=routes),
             secret_key=secret,
-            session_cookie=FLOW_COOKIE,
+            session_cookie=cookie_name(FLOW_COOKIE, is_https=self._sign_in.is_https),
             max_age=FLOW_S,
             same_site="lax",  # the provider sends people back from its own site
             https_only=self._sign_in.is_https,
