@@ -16,9 +16,9 @@ import logging
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import takewhile
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,7 +34,9 @@ from tidewise.settings.schema import Settings
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0  # of one alarm, from the connection to the status
+PASS_S = 15.0  # no alarm is begun later in a pass, so that it ends before another monitor may take over (core.lease)
+MAX_ALARMS = 1_000  # read at once
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 3600.0
 MAX_ATTEMPTS = 20  # some 14 hours
 MAX_AGE_MS = DAY_MS  # older alarms were raised before the webhook was set
@@ -66,7 +68,7 @@ class Webhook:
         """Send one alarm; raises `WebhookRefused`."""
         body = json.dumps({"version": 1, "alarm": asdict(alarm)}).encode()
         timestamp = str(int(time.time()))
-        headers = {
+        headers: dict[bytes | str, bytes | str] = {
             "Content-Type": "application/json",
             "User-Agent": f"tidewise/{__version__}",
             SIGNATURE: f"t={timestamp},v1={signature(self.secret, timestamp, body)}",
@@ -80,33 +82,79 @@ class Webhook:
             msg = f"{self.shown} answered {status}, wanted 2xx (redirects are not followed); it is tried again"
             raise WebhookRefused(msg)
 
-    def _send(self, body: bytes, headers: dict[str, str]) -> int:
-        options: dict[str, Any] = {
-            "headers": headers,
-            "content": body,
-            "extensions": {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)},
-        }
-        backend = _CheckedAddresses(allow_private=self.allow_private)
+    def _send(self, body: bytes, headers: Mapping[bytes | str, bytes | str]) -> int:
+        backend = _CheckedAddresses(allow_private=self.allow_private, deadline_s=time.monotonic() + TIMEOUT_S)
         with (
-            httpcore.ConnectionPool(ssl.create_default_context(), network_backend=backend) as pool,
-            pool.stream("POST", self.url, **options) as response,
+            httpcore.ConnectionPool(_tls(), network_backend=backend) as pool,
+            pool.stream("POST", self.url, headers=headers, content=body) as response,
         ):
             return response.status  # the body is not read
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """Made once, which takes 20 ms of CPU: thousands of alarms may be due at once."""
+    return ssl.create_default_context()
 
 
 class _CheckedAddresses(httpcore.SyncBackend):
     """Connects to the address that was resolved and checked; a second look-up could return another address."""
 
-    def __init__(self, *, allow_private: bool) -> None:
+    def __init__(self, *, allow_private: bool, deadline_s: float) -> None:
+        """`deadline_s`: of the whole exchange (monotonic)."""
         self._allow_private = allow_private
+        self._deadline_s = deadline_s
 
-    def connect_tcp(self, host: str, port: int, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *arguments: Any, **options: Any
+    ) -> httpcore.NetworkStream:
         """Resolve the host, check its address, and connect; TLS still checks the certificate of the host name."""
         address = str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0])
         if not self._allow_private and not is_public(address.partition("%")[0]):
             msg = f"{host} is {address}, an address of this network; set drift.webhook_allow_private if that is meant"
             raise WebhookRefused(msg)
-        return super().connect_tcp(address, port, *arguments, **options)
+        stream = super().connect_tcp(address, port, _left_s(self._deadline_s), *arguments, **options)
+        return _TimedStream(stream, self._deadline_s)
+
+
+class _TimedStream(httpcore.NetworkStream):
+    """A connection until a deadline, however slowly the other end sends: httpcore limits each read, not all of them."""
+
+    def __init__(self, stream: httpcore.NetworkStream, deadline_s: float) -> None:
+        self._stream = stream
+        self._deadline_s = deadline_s
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """Read what has come, at least a byte; b"" at the end."""
+        return self._stream.read(max_bytes, _left_s(self._deadline_s))
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Write all."""
+        self._stream.write(buffer, _left_s(self._deadline_s))
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        """Encrypt it."""
+        stream = self._stream.start_tls(ssl_context, server_hostname, _left_s(self._deadline_s))
+        return _TimedStream(stream, self._deadline_s)
+
+    def close(self) -> None:
+        """Close it."""
+        self._stream.close()
+
+    def get_extra_info(self, info: str) -> Any:
+        """Details of the connection."""
+        return self._stream.get_extra_info(info)
+
+
+def _left_s(deadline_s: float) -> float:
+    """The time until a deadline (monotonic); raises httpcore's `TimeoutException` after it."""
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        msg = f"no answer within {TIMEOUT_S:g} s"
+        raise httpcore.TimeoutException(msg)
+    return left_s
 
 
 def is_public(address: str) -> bool:
@@ -132,38 +180,41 @@ class WebhookSender:
         *,
         clock: Clock,
         seconds: Callable[[], float] = time.monotonic,
+        may_send: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`clock`: the clock of the events; `seconds`: the clock of the back-off."""
+        """`clock`: the clock of the events; `seconds`: the clock of the back-off. `may_send`: whether no other does."""
         self._store = store
         self._webhook = webhook
         self._clock = clock
         self._seconds = seconds
+        self._may_send = may_send
         self._not_before_s: dict[str, float] = {}
+        self._stopping = False
 
     def deliver(self) -> int:
-        """Send the alarms that are due, until one is refused; returns how many the webhook accepted.
+        """Send the alarms that are due, until one is refused or `PASS_S` are over; returns how many were accepted.
 
-        So a receiver that is away or slow is asked once in a call, not once for each alarm.
+        So a receiver that is away is asked once in a call, not once for each alarm.
         """
-        if self._webhook is None:
+        if self._webhook is None or not self._may_send():
             return 0
-        oldest_ms = self._clock.now_ms() - MAX_AGE_MS
+        begin_s, oldest_ms = self._seconds(), self._clock.now_ms() - MAX_AGE_MS
         with self._store.read() as read:
-            unsent = read.drift.alarms(limit=1_000, unsent=True)
-        due = [
-            alarm
-            for alarm in unsent
-            if alarm.detected_ms >= oldest_ms
-            and alarm.num_attempts < MAX_ATTEMPTS
-            and self._seconds() >= self._not_before_s.get(alarm.alarm_id, 0.0)
-        ]
-        return sum(1 for _ in takewhile(partial(self._attempt, self._webhook), due))
+            unsent = read.drift.unsent_alarms(since_ms=oldest_ms, max_attempts=MAX_ATTEMPTS, limit=MAX_ALARMS)
+        due = [alarm for alarm in unsent if begin_s >= self._not_before_s.get(alarm.alarm_id, 0.0)]
+        in_time = takewhile(lambda _: not self._stopping and self._seconds() <= begin_s + PASS_S, due)
+        return sum(1 for _ in takewhile(partial(self._attempt, self._webhook), in_time))
+
+    def request_stop(self) -> None:
+        """Ask a call in progress to end after the alarm that it sends; from any thread."""
+        self._stopping = True
 
     def _attempt(self, webhook: Webhook, alarm: Alarm) -> bool:
         attempted = replace(alarm, num_attempts=alarm.num_attempts + 1)
         try:
             webhook.post(alarm)
             attempted = replace(attempted, sent_ms=int(time.time() * 1000))
+            self._not_before_s.clear()  # the receiver is back
         except WebhookRefused as error:
             logger.warning("alarm %s: %s", alarm.alarm_id, error)
             pause_s = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**alarm.num_attempts)

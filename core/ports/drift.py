@@ -55,8 +55,12 @@ class DriftReader(Protocol):
         """Points of signals that end after `since_ms`, by signal, segment and start."""
         ...
 
-    def alarms(self, *, limit: int = 100, unsent: bool = False) -> list[Alarm]:
-        """The newest alarms, newest first; `unsent`: only those not yet delivered to a webhook, oldest first."""
+    def alarms(self, *, limit: int = 100) -> list[Alarm]:
+        """The newest alarms, newest first."""
+        ...
+
+    def unsent_alarms(self, *, since_ms: int, max_attempts: int, limit: int) -> list[Alarm]:
+        """Alarms raised at `since_ms` or later and not delivered to a webhook in fewer attempts, oldest first."""
         ...
 
     def newest_alarm_ms(self) -> int | None:

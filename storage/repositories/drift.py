@@ -140,8 +140,13 @@ def _alarms(dialect: Dialect) -> CompilerElement:
 
 def _unsent(dialect: Dialect) -> CompilerElement:
     order = (drift_alarms.c.detected_ms, drift_alarms.c.alarm_id)
-    unsent = select(*(drift_alarms.c[name] for name in ALARM)).where(drift_alarms.c.sent_ms.is_(None))
-    return unsent.order_by(*order).limit(bindparam("limit"))
+    unsent = (
+        drift_alarms.c.sent_ms.is_(None),
+        drift_alarms.c.detected_ms >= bindparam("since_ms"),
+        drift_alarms.c.num_attempts < bindparam("max_attempts"),
+    )
+    columns = (drift_alarms.c[name] for name in ALARM)
+    return select(*columns).where(*unsent).order_by(*order).limit(bindparam("limit"))
 
 
 def _newest_alarm(dialect: Dialect) -> CompilerElement:
@@ -222,9 +227,14 @@ class DriftRepository:
         """Points of signals that end after `since_ms`, by signal, segment and start."""
         return [Point(*row) for row in self._session.rows(_points, since_ms=since_ms)]
 
-    def alarms(self, *, limit: int = 100, unsent: bool = False) -> list[Alarm]:
-        """The newest alarms; `unsent`: only those not yet delivered to a webhook, oldest first."""
-        return [Alarm(*row) for row in self._session.rows(_unsent if unsent else _alarms, limit=limit)]
+    def alarms(self, *, limit: int = 100) -> list[Alarm]:
+        """The newest alarms, newest first."""
+        return [Alarm(*row) for row in self._session.rows(_alarms, limit=limit)]
+
+    def unsent_alarms(self, *, since_ms: int, max_attempts: int, limit: int) -> list[Alarm]:
+        """Alarms raised at `since_ms` or later and not delivered to a webhook in fewer attempts, oldest first."""
+        rows = self._session.rows(_unsent, since_ms=since_ms, max_attempts=max_attempts, limit=limit)
+        return [Alarm(*row) for row in rows]
 
     def newest_alarm_ms(self) -> int | None:
         """When the newest alarm was raised."""

@@ -195,18 +195,33 @@ def test_points_are_read_by_signal_segment_and_time(store: Store) -> None:
         assert read.drift.points(since_ms=10) == [points[0]._replace(value=2.5)]
 
 
+def unsent_alarms(store: Store, *, since_ms: int = 0, max_attempts: int = 20, limit: int = 100) -> list[Alarm]:
+    with store.read() as read:
+        return read.drift.unsent_alarms(since_ms=since_ms, max_attempts=max_attempts, limit=limit)
+
+
 def test_alarms_are_newest_first_and_unsent_ones_oldest_first(store: Store) -> None:
     later = replace(ALARM, alarm_id="loss//9", signal="loss", detected_ms=9, model_version=None)
     write(store, "save_alarms", [ALARM, later])
     with store.read() as read:
         assert read.drift.alarms() == [later, ALARM]
         assert read.drift.alarms(limit=1) == [later]
-        assert read.drift.alarms(unsent=True) == [ALARM, later]
         assert read.drift.newest_alarm_ms() == 9
+    assert unsent_alarms(store) == [ALARM, later]
+    assert unsent_alarms(store, limit=1) == [ALARM]
     write(store, "save_delivery", replace(ALARM, sent_ms=50, num_attempts=2))
+    assert unsent_alarms(store) == [later]
     with store.read() as read:
-        assert read.drift.alarms(unsent=True) == [later]
         assert read.drift.alarms()[1] == replace(ALARM, sent_ms=50, num_attempts=2)
+
+
+def test_unsent_alarms_are_recent_and_of_few_attempts(store: Store) -> None:
+    later = replace(ALARM, alarm_id="loss//9", detected_ms=9)
+    write(store, "save_alarms", [ALARM, later])
+    assert unsent_alarms(store, since_ms=9) == [later]
+    write(store, "save_delivery", replace(later, num_attempts=3))
+    assert unsent_alarms(store, since_ms=9, max_attempts=3) == []
+    assert unsent_alarms(store, since_ms=9, max_attempts=4) == [replace(later, num_attempts=3)]
 
 
 def test_the_end_of_an_alarm_and_its_delivery_do_not_overwrite_each_other(store: Store) -> None:

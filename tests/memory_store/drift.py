@@ -67,9 +67,18 @@ class MemoryDrift(MemoryRepository):
     def points(self, *, since_ms: int) -> list[Point]:
         return [point for _, point in sorted(self._data.points.items()) if point.end_ms > since_ms]
 
-    def alarms(self, *, limit: int = 100, unsent: bool = False) -> list[Alarm]:
-        ordered = sorted(self._data.alarms.values(), key=lambda alarm: (alarm.detected_ms, alarm.alarm_id))
-        return [alarm for alarm in ordered if alarm.sent_ms is None][:limit] if unsent else ordered[::-1][:limit]
+    def alarms(self, *, limit: int = 100) -> list[Alarm]:
+        return self._oldest_alarms()[::-1][:limit]
+
+    def unsent_alarms(self, *, since_ms: int, max_attempts: int, limit: int) -> list[Alarm]:
+        return [
+            alarm
+            for alarm in self._oldest_alarms()
+            if alarm.sent_ms is None and alarm.detected_ms >= since_ms and alarm.num_attempts < max_attempts
+        ][:limit]
+
+    def _oldest_alarms(self) -> list[Alarm]:
+        return sorted(self._data.alarms.values(), key=lambda alarm: (alarm.detected_ms, alarm.alarm_id))
 
     def newest_alarm_ms(self) -> int | None:
         return max((alarm.detected_ms for alarm in self._data.alarms.values()), default=None)

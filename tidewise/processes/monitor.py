@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PERIOD_S = 3.0
+WEBHOOK_STOP_S = 1.0  # then the end of the process does not wait for the receiver; the alarm is sent again by the next
 
 
 def open_monitor(system: System) -> Monitor:
@@ -106,13 +107,16 @@ def _start_threads(stack: ExitStack, system: System, monitor: Monitor) -> None:
     """Call the monitor and send its alarms to the webhook periodically, until the stack unwinds."""
     from tidewise.webhook import WebhookSender, webhook_of  # 80 ms of CPU, which an API beside a monitor does without
 
-    sender = WebhookSender(system.store, webhook_of(system.settings), clock=system.clock)
+    sender = WebhookSender(
+        system.store, webhook_of(system.settings), clock=system.clock, may_send=lambda: monitor.is_active
+    )
     stack.callback(monitor.release)
-    for name, work in (("monitor", monitor.step), ("webhook", sender.deliver)):
+    for name, work, stop_s in (("monitor", monitor.step, None), ("webhook", sender.deliver, WEBHOOK_STOP_S)):
         thread = BackgroundThread(name, work, period_s=PERIOD_S)
         thread.start()
-        stack.callback(thread.stop)
+        stack.callback(thread.stop, timeout_s=stop_s)
     stack.callback(monitor.request_stop)
+    stack.callback(sender.request_stop)
 
 
 def read_all(system: System, *, again: bool) -> None:

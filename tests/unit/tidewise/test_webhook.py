@@ -5,20 +5,27 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import IO
 
 import pytest
 from doubles import MemoryStore
 
 from core.clock import ManualClock
 from core.errors import InvalidSettings
+from core.lease import TTL_MS
 from core.records.drift import Alarm
 from tidewise.settings.schema import load_settings
 from tidewise.webhook import (
     MAX_AGE_MS,
+    MAX_ALARMS,
+    MAX_ATTEMPTS,
+    PASS_S,
     SIGNATURE,
+    TIMEOUT_S,
     Webhook,
     WebhookRefused,
     WebhookSender,
@@ -32,10 +39,11 @@ ALARM = Alarm("hit_rate//5", "hit_rate", "", 5, 2, 0.2, 0.1, 0.08, 0.12, "events
 
 
 class Receiver:
-    """An HTTP server on loopback that records requests and answers with `status`."""
+    """An HTTP server on loopback that records requests, calls `on_post` and answers with `status`."""
 
     def __init__(self) -> None:
         self.status = 204
+        self.on_post: Callable[[IO[bytes]], None] = lambda answer: None
         self.got: list[tuple[str, dict[str, str], bytes]] = []
         outer = self
 
@@ -43,6 +51,7 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.got.append((self.path, dict(self.headers), body))
+                outer.on_post(self.wfile)
                 self.send_response(outer.status)
                 self.send_header("Location", f"http://127.0.0.1:{outer.port}/elsewhere")
                 self.send_header("Content-Length", "0")
@@ -158,6 +167,8 @@ def stored(*alarms: Alarm) -> MemoryStore:
     store = MemoryStore()
     with store.transaction() as tx:
         tx.drift.save_alarms(alarms)
+        for alarm in alarms:
+            tx.drift.save_delivery(alarm)
         tx.commit()
     return store
 
@@ -200,6 +211,87 @@ def test_a_receiver_that_refuses_is_asked_once_a_pass(receiver: Receiver) -> Non
     receiver.status = 204
     assert sender.deliver() == 2  # the others
     now_s[0] = 10.0
+    assert sender.deliver() == 1
+
+
+def many(num: int, *, first: int = 0) -> list[Alarm]:
+    return [replace(ALARM, alarm_id=f"loss//{first + number}", detected_ms=first + number) for number in range(num)]
+
+
+@pytest.fixture
+def _short_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidewise.webhook.TIMEOUT_S", 0.2)
+
+
+@pytest.mark.usefixtures("_short_timeout")
+def test_a_receiver_that_never_answers_is_asked_once_a_pass(receiver: Receiver) -> None:
+    released = threading.Event()
+
+    def wait(_answer: IO[bytes]) -> None:
+        released.wait(30)
+
+    receiver.on_post = wait
+    store = stored(*many(100))
+    assert WebhookSender(store, hook(receiver), clock=ManualClock(10)).deliver() == 0
+    released.set()
+    assert sum(alarm.num_attempts for alarm in alarms(store)) == 1
+
+
+@pytest.mark.usefixtures("_short_timeout")
+def test_a_receiver_that_answers_bit_by_bit_is_refused_in_time(receiver: Receiver) -> None:
+    refused = threading.Event()
+
+    def trickle(answer: IO[bytes]) -> None:
+        answer.write(b"HTTP/1.1 200 OK\r\nServer: ")
+        with suppress(OSError):
+            while not refused.wait(0.01):
+                answer.write(b"x")
+
+    receiver.on_post = trickle
+    with pytest.raises(WebhookRefused, match="cannot be reached"):
+        hook(receiver).post(ALARM)
+    refused.set()
+
+
+def test_a_slow_receiver_gets_few_alarms_in_a_pass(receiver: Receiver) -> None:
+    store, takes_s = stored(*many(100)), PASS_S / 2
+    sender = WebhookSender(store, hook(receiver), clock=ManualClock(10), seconds=lambda: takes_s * len(receiver.got))
+    assert [sender.deliver(), sender.deliver()] == [3, 3]
+    names = [json.loads(body)["alarm"]["alarm_id"] for _, _, body in receiver.got]
+    assert names == [alarm.alarm_id for alarm in many(6)]
+
+
+def test_a_pass_ends_before_another_monitor_may_take_over() -> None:
+    assert (PASS_S + TIMEOUT_S) * 1000 < TTL_MS
+
+
+def test_a_stop_ends_a_pass_after_the_alarm_that_is_sent(receiver: Receiver) -> None:
+    sender = WebhookSender(stored(*many(100)), hook(receiver), clock=ManualClock(10))
+    receiver.on_post = lambda _answer: sender.request_stop()
+    assert sender.deliver() == 1
+
+
+def test_what_a_receiver_refused_is_due_when_it_is_back(receiver: Receiver) -> None:
+    receiver.status = 503
+    sender = WebhookSender(stored(*many(3)), hook(receiver), clock=ManualClock(10), seconds=lambda: 0.0)
+    assert [sender.deliver(), sender.deliver()] == [0, 0]
+    receiver.status = 204
+    assert [sender.deliver(), sender.deliver()] == [1, 2]
+
+
+def test_alarms_that_are_never_sent_do_not_hold_back_others(receiver: Receiver) -> None:
+    now_ms = MAX_AGE_MS + MAX_ALARMS
+    given_up = [replace(alarm, num_attempts=MAX_ATTEMPTS) for alarm in many(MAX_ALARMS, first=now_ms)]
+    store = stored(*many(MAX_ALARMS), *given_up, replace(ALARM, detected_ms=now_ms + MAX_ALARMS))
+    assert WebhookSender(store, hook(receiver), clock=ManualClock(now_ms)).deliver() == 1
+    assert json.loads(receiver.got[0][2])["alarm"]["alarm_id"] == ALARM.alarm_id
+
+
+def test_only_the_monitor_that_holds_the_lease_sends(receiver: Receiver) -> None:
+    holds = [False]
+    sender = WebhookSender(stored(ALARM), hook(receiver), clock=ManualClock(10), may_send=lambda: holds[0])
+    assert sender.deliver() == 0
+    holds[0] = True
     assert sender.deliver() == 1
 
 
