@@ -3,8 +3,9 @@
 SQLite's own wait tries again after pauses that grow to a tenth of a second, so that a process which always has the next
 transaction ready hardly ever lets another one in. Here a writer first takes the place that is next in line, and then
 the turn: whoever has had the turn finds that place taken and waits behind. An import, whose turns are long while nobody
-waits, says so by a third lock, and is waited for longer. The locks are those of open file descriptions (fcntl(2),
-Linux), which end with their process.
+waits, says so by a third lock, and is waited for longer. Imports first wait for each other, by a fourth lock: whoever
+else writes waits for one of them at a time, however many there are. The locks are those of open file descriptions
+(fcntl(2), Linux), which end with their process.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from pathlib import Path
 
 from core.errors import StoreUnavailable
 
-NEXT, TURN, LONG = 0, 1, 2  # locked bytes of the file
+NEXT, TURN, LONG, IMPORTS = 0, 1, 2, 3  # locked bytes of the file
 PAUSE_S = 0.0003  # between two attempts; a commit takes milliseconds
+IMPORT_PAUSE_S = 0.02  # of an import that is next: whoever has waited for longer than `LINE_S` comes before it
 LONG_TIMEOUT_S = 40.0  # of a turn that is announced as a long one
+IMPORTS_TIMEOUT_S = 600.0  # of an import, for others
 LINE_S = 1.0  # whoever is next in line for longer, such as a suspended process, is passed
 
 
@@ -35,6 +38,7 @@ class WriterTurns:
         self._path = path
         self._timeout_s = timeout_s
         self._are_long = are_long
+        self._pause_s = IMPORT_PAUSE_S if are_long else PAUSE_S
         self._threads = threading.Lock()
         self._file: int | None = None
         self.others_wait = False  # whether another process stood next in line when the newest turn ended
@@ -46,9 +50,12 @@ class WriterTurns:
         self._wait(begin_s, self._thread_taken)
         try:
             file = self._opened()
+            if self._are_long:
+                self._wait_for_imports(file)
+                begin_s = time.monotonic()
             is_next = _taken(file, NEXT, min(begin_s + self._timeout_s, time.monotonic() + LINE_S))
             try:
-                self._wait(begin_s, partial(_taken, file, TURN))
+                self._wait(begin_s, partial(_taken, file, TURN, pause_s=self._pause_s))
             finally:
                 if is_next:
                     _lock(file, NEXT, fcntl.F_UNLCK)
@@ -61,7 +68,15 @@ class WriterTurns:
                 _lock(file, LONG, fcntl.F_UNLCK)
                 _lock(file, TURN, fcntl.F_UNLCK)
         finally:
+            if self._are_long and self._file is not None:
+                _lock(self._file, IMPORTS, fcntl.F_UNLCK)
             self._threads.release()
+
+    def _wait_for_imports(self, file: int) -> None:
+        """Return when no other import writes or waits for its turn; raises `StoreUnavailable`."""
+        if not _taken(file, IMPORTS, time.monotonic() + IMPORTS_TIMEOUT_S):
+            msg = f"{self._path}: other imports have been writing for {IMPORTS_TIMEOUT_S:g} s; run it again after them"
+            raise StoreUnavailable(msg)
 
     def close(self) -> None:
         """Close the file."""
@@ -97,8 +112,8 @@ class WriterTurns:
         return self._threads.acquire(timeout=max(0, deadline_s - time.monotonic()))
 
 
-def _taken(file: int, byte: int, deadline_s: float) -> bool:
-    """Take the lock of a byte; whether that succeeded before the deadline (monotonic)."""
+def _taken(file: int, byte: int, deadline_s: float, *, pause_s: float = PAUSE_S) -> bool:
+    """Take the lock of a byte; whether that succeeded before the deadline (monotonic). `pause_s`: between attempts."""
     while True:
         try:
             _lock(file, byte, fcntl.F_WRLCK)
@@ -109,7 +124,7 @@ def _taken(file: int, byte: int, deadline_s: float) -> bool:
             return True
         if time.monotonic() >= deadline_s:
             return False
-        time.sleep(PAUSE_S)
+        time.sleep(pause_s)
 
 
 def _is_locked(file: int, byte: int) -> bool:

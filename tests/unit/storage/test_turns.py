@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
 import subprocess
 import sys
 import threading
@@ -36,9 +39,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "shop.db-turn"
 
 
-def turns_at(path: Path, *, timeout_s: float = 30.0) -> WriterTurns:
+def turns_at(path: Path, *, timeout_s: float = 30.0, are_long: bool = False) -> WriterTurns:
     """Each has a file description of its own, as each process has."""
-    return WriterTurns(path, timeout_s=timeout_s)
+    return WriterTurns(path, timeout_s=timeout_s, are_long=are_long)
 
 
 @pytest.fixture
@@ -142,6 +145,45 @@ def test_the_wait_for_a_long_turn_ends_with_an_error(
         pytest.raises(StoreUnavailable, match=r"another process has been writing for 0\.1 s; retry"),
         turns_at(path, timeout_s=0.05).turn(),
     ):
+        pass
+
+
+def test_others_write_between_the_turns_of_two_imports(path: Path) -> None:
+    first, second, other = (turns_at(path, are_long=are_long) for are_long in (True, True, False))
+    order: list[str] = []
+
+    def write(turns: WriterTurns, name: str) -> None:
+        with turns.turn():
+            order.append(name)
+
+    writers = [threading.Thread(target=write, args=writer) for writer in ((second, "import"), (other, "other"))]
+    with first.turn():
+        for thread in writers:
+            thread.start()
+        while not is_next_taken(path):
+            threading.Event().wait(0.001)
+    for thread in writers:
+        thread.join()
+    assert order == ["other", "import"]
+
+
+def is_next_taken(path: Path) -> bool:
+    """Whether somebody is next in line."""
+    with path.open("rb+") as file:
+        found = fcntl.fcntl(file, fcntl.F_OFD_GETLK, struct.pack("@hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0))
+    return bool(struct.unpack_from("@h", found)[0] != fcntl.F_UNLCK)
+
+
+def test_the_wait_for_other_imports_ends_with_an_error(
+    path: Path, importer: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.turns.IMPORTS_TIMEOUT_S", 0.05)
+    turns = turns_at(path, are_long=True)
+    with pytest.raises(StoreUnavailable, match=r"other imports have been writing for 0\.05 s"), turns.turn():
+        pass
+    importer.kill()
+    importer.wait()
+    with turns.turn():
         pass
 
 
