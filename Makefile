@@ -173,6 +173,18 @@ bench-scale: $(VENV)/.installed-dev ## measure the server at 10,000 to 1,000,000
 bench-overload: $(VENV)/.installed-dev ## send three times the load that the machine carries for an hour (ARGS="--data FOLDER --minutes 60")
 	$(BIN)/python -m benchmarks.endurance.overload $(ARGS)
 
+.PHONY: bench-overload-kafka
+bench-overload-kafka: $(VENV)/.installed-dev ## send three times the events that a worker carries through Kafka (ARGS="--minutes 2"; needs Java, Maven once, PostgreSQL)
+	$(BIN)/python -m benchmarks.endurance.overload_kafka $(ARGS)
+
+.PHONY: bench-overload-import
+bench-overload-import: $(VENV)/.installed-dev ## import three large files at once beside normal load (ARGS="--data FOLDER --log FILE")
+	$(BIN)/python -m benchmarks.endurance.overload_import $(ARGS)
+
+.PHONY: bench-overload-webhook
+bench-overload-webhook: $(VENV)/.installed-dev ## have thousands of alarms due at once for receivers that fail (ARGS="--data FOLDER --minutes 7")
+	$(BIN)/python -m benchmarks.endurance.overload_webhook $(ARGS)
+
 .PHONY: bench
 bench: $(VENV)/.installed-dev ## measure ingestion, freshness and latency
 	$(BIN)/python -m benchmarks.serving $(ARGS)

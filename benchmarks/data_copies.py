@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +32,13 @@ def copy_data(data: Path, copy: Path) -> None:
 
 
 @contextmanager
-def served_copy(data: Path, *, processes: int, niceness: int = 0) -> Iterator[ServedCopy]:
-    """Serve a copy by so many API processes while the block runs. `niceness`: see nice(1)."""
+def served_copy(data: Path, *, processes: int, niceness: int = 0, settings: Sequence[str] = ()) -> Iterator[ServedCopy]:
+    """Serve a copy by so many API processes while the block runs. `niceness`: see nice(1); `settings`: NAME=VALUE."""
     with tempfile.TemporaryDirectory() as name:
         copy, log, port = Path(name) / "data", Path(name) / "up.log", free_port(0)
         copy_data(data, copy)
         arguments = ["up", "--data", str(copy), "--port", str(port), "--no-train", "--processes", str(processes)]
+        arguments += [part for setting in settings for part in ("--set", setting)]
         with running(arguments, log=log, niceness=niceness) as process:
             wait_ready(process, f"http://127.0.0.1:{port}", log=log)
             yield ServedCopy(copy, port, process)

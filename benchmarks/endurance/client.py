@@ -28,13 +28,17 @@ OK, TOO_MANY, UNAVAILABLE = 200, 429, 503
 
 @dataclass
 class LoadReport:
-    """What clients saw. `events`: the state of each event by its number; `took_s`: of answers with 200."""
+    """What clients saw. `events`: the state of each event by its number; `took_s`: of answers with 200, in order.
+
+    `recommended_s`, `posted_s`: of those of lists and of events.
+    """
 
     events: bytearray = field(default_factory=bytearray)
     statuses: Counter[str] = field(default_factory=Counter)
     took_s: list[float] = field(default_factory=list)
+    recommended_s: list[float] = field(default_factory=list)
+    posted_s: list[float] = field(default_factory=list)
     num_impolite: int = 0  # 429 or 503 without Retry-After
-    num_recommended: int = 0  # requests for recommendations that got them
 
     @property
     def num_sent(self) -> int:
@@ -113,8 +117,9 @@ class LoadedApi:
             for number in numbers:
                 self.report.events[number] = REFUSED
             return
-        self.report.took_s.append(time.monotonic() - begin_s)
-        self.report.num_recommended += not numbers
+        took_s = time.monotonic() - begin_s
+        self.report.took_s.append(took_s)
+        (self.report.posted_s if numbers else self.report.recommended_s).append(took_s)
         if numbers:
             for number, result in zip(numbers, json.loads(content)["results"], strict=True):
                 self.report.events[number] = ACKNOWLEDGED if result["status"] == "accepted" else REFUSED

@@ -108,13 +108,13 @@ async def overload(server: OverloadedServer, *, times: float, minutes: float, cl
         ticks.append(cpu_ticks())
     await load
     end_s = time.monotonic()
-    recovered_s = await _recovered_s(server, max(before_s), end_s)
+    recovery_s = await recovered_s(server, max(before_s), end_s)
     report = loaded.report
     return {
         "carried, requests/s": round(rate),
         "sent, requests/s": round(report.num_sent / seconds),
         "answered, requests/s": round(report.statuses["200"] / seconds),
-        "recommendations answered, requests/s": round(report.num_recommended / seconds),
+        "recommendations answered, requests/s": round(len(report.recommended_s) / seconds),
         "statuses": dict(report.statuses),
         "429 or 503 without Retry-After": report.num_impolite,
         "answers": percentiles(report.took_s),
@@ -124,13 +124,13 @@ async def overload(server: OverloadedServer, *, times: float, minutes: float, cl
             round(100 * (stolen - stolen_before) / (all_ - all_before))
             for (all_before, stolen_before), (all_, stolen) in pairwise(ticks)
         ],
-        "answered as before after, s": round(recovered_s, 1),
+        "answered as before after, s": round(recovery_s, 1),
         **server.stored(report),
     }
 
 
-async def _recovered_s(server: OverloadedServer, slowest_s: float, end_s: float) -> float:
-    """From the end of the load to the first of a second's answers that are all as fast as before it."""
+async def recovered_s(server: OverloadedServer, slowest_s: float, end_s: float) -> float:
+    """From the end of the load (monotonic) to the first of a second's answers that are all as fast as before it."""
     number = 0
     while True:
         begin_s = time.monotonic()
