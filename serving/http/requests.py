@@ -24,7 +24,7 @@ from core.recommendation.requests import DEFAULT_N, RecommendationRequest, RestO
 from core.scenarios.scenario import NO_SCENARIO, Scenario
 from core.times import second_text
 from serving.http.replies import HTTPError
-from serving.http.scenario_access import check_scenario
+from serving.http.scenario_access import check_permitted
 from serving.runtime.services import Services
 
 Word = TypeVar("Word", bound=str)
@@ -139,7 +139,7 @@ def read_recommendation_query(
 ) -> RecommendationRequest:
     """The recommendation request of a query string; `user_id`: whom an experiment may assign to an arm."""
     query = request.query_params
-    check_scenario(request, query.get("scenario"))
+    check_permitted(request, query)
     values: dict[str, object] = {name: query[name] for name in query if name not in ("where", "exclude")}
     for name in ("n", "at"):
         if name in query:

@@ -23,7 +23,7 @@ from serving.http.requests import (
     read_object,
     read_recommendation_query,
 )
-from serving.http.scenario_access import check_scenario
+from serving.http.scenario_access import check_permitted
 from serving.runtime.batched_queries import BatchedQueries
 from serving.runtime.engine import Engine
 from serving.schemas import recommendations as schemas
@@ -80,7 +80,7 @@ class RecommendationRoutes:
         With `users`: the next items of each of them.
         """
         body = await read_object(request, SESSION_FIELDS, max_bytes=self._engine.limits.max_object_bytes)
-        check_scenario(request, body.get("scenario"))
+        check_permitted(request, body)
         if body.get("users") is not None:
             return await self._recommend_all(body)
         user_id = None if body.get("user_id") is None else check_id("user_id", body["user_id"])
@@ -177,7 +177,7 @@ class RecommendationRoutes:
         query: bytes = request.scope["query_string"]
         plain = None if self._services.experiments.all() else self._plain.get(query)
         if plain is not None:
-            check_scenario(request, None)
+            check_permitted(request, request.query_params)
             return plain
         wanted = await self._engine.with_newest_definitions(
             lambda: read_recommendation_query(request, self._services, user_id=user_id)

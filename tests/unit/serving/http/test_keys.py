@@ -236,3 +236,16 @@ def test_a_key_limited_to_scenarios_asks_for_their_items_and_nothing_else() -> N
     message = "scenario: this key is limited to home; this request names 'cart'"
     assert refused[1].json()["error"] == {"code": "forbidden", "message": message, "field": "scenario"}
     assert refused[4].json()["error"]["message"] == "this key may only ask for recommendations by home"
+
+
+def test_a_key_limited_to_scenarios_reads_no_events_of_a_user() -> None:
+    shop = Shop()
+    secret = create_key(shop.store, "page", Scope.READ, now_ms=NOW_MS, scenarios=["home"])
+    with Api(create_app(shop.with_services(api_key=ADMIN)), headers={"X-API-Key": secret}) as api:
+        api.put("/v1/scenarios/home", json={"n": 2}, headers={"X-API-Key": ADMIN})
+        refused = [
+            api.get("/v1/users/ann/recommendations?scenario=home&explain=full"),
+            api.post("/v1/recommendations", json={"user_id": "ann", "scenario": "home", "explain": "full"}),
+            api.post("/v1/recommendations", json={"users": ["ann"], "scenario": "home", "explain": "full"}),
+        ]
+    assert [(reply.status_code, reply.json()["error"]["field"]) for reply in refused] == [(403, "explain")] * 3
