@@ -24,6 +24,10 @@ BINARY_MAGICS = (b"PK", b"\xd0\xcf", b"%PDF", b"SQLite")
 def open_rows(path: Path, file_format: FileFormat | None = None) -> Iterator[RowReader]:
     """The reader of a file's rows; raises `InvalidInput` where it cannot be opened or its format is unknown."""
     file_format = file_format or FileFormat()
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # A pipe can be read only once, and formats and units are found by a first look; to open it may take for ever.
+        msg = f"{path}: wanted a file, got a pipe or a device; write its contents into a file first"
+        raise InvalidInput(msg)
     try:
         stream = path.open("rb", buffering=0)
         size = path.stat().st_size
@@ -31,9 +35,6 @@ def open_rows(path: Path, file_format: FileFormat | None = None) -> Iterator[Row
         msg = f"{path}: cannot be read ({plain_reason(error)}); check the path and its permissions"
         raise InvalidInput(msg) from None
     with stream:
-        if not path.is_file():  # a pipe can be read only once, and formats and units are found by a first look
-            msg = f"{path}: wanted a file, got a pipe or a device; write its contents into a file first"
-            raise InvalidInput(msg)
         kind = _kind(path, file_format)
         if kind == "parquet":
             yield ParquetRows(path)

@@ -7,7 +7,6 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import duckdb
@@ -117,7 +116,7 @@ def test_zstd_files_are_read(tmp_path: Path) -> None:
 def test_a_pipe_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "pipe.csv"
     os.mkfifo(path)
-    with Popen(["/bin/sh", "-c", f"exec 3> '{path}'"]), pytest.raises(InvalidInput, match="wanted a file, got a pipe"):
+    with pytest.raises(InvalidInput, match="wanted a file, got a pipe"):
         read(path, "user")
 
 
