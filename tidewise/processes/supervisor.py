@@ -116,12 +116,18 @@ class Supervisor:
         return False
 
     def _start(self, place: _Place) -> None:
-        place.readiness, child_end = self._context.Pipe(duplex=False)
+        readiness, child_end = self._context.Pipe(duplex=False)
         arguments = (place.role.run, child_end, logging.getLogger().level)
-        place.process = self._context.Process(target=_run, args=arguments, name=place.role.name)
-        place.process.start()
-        child_end.close()
-        place.started_s = time.monotonic()
+        process = self._context.Process(target=_run, args=arguments, name=place.role.name)
+        try:
+            process.start()
+        except (OSError, EOFError) as error:  # the fork server was killed meanwhile; the next start begins a new one
+            readiness.close()
+            self._start_later(place, f"could not be started ({type(error).__name__})", settled=False)
+        else:
+            place.process, place.readiness, place.started_s = process, readiness, time.monotonic()
+        finally:
+            child_end.close()
 
     def _note_ready(self, place: _Place) -> None:
         assert place.readiness is not None
@@ -138,15 +144,16 @@ class Supervisor:
         if place.readiness is not None:
             place.readiness.close()
             place.readiness = None
-        if not self._is_ready:
-            msg = f"{place.role.name} ended with code {process.exitcode} before it was ready; see the log above"
-            raise ProcessError(msg)
         settled = time.monotonic() - place.started_s >= SETTLED_S
+        self._start_later(place, f"ended with code {process.exitcode}", settled=settled)
+
+    def _start_later(self, place: _Place, what: str, *, settled: bool) -> None:
+        if not self._is_ready:
+            msg = f"{place.role.name} {what} before it was ready; see the log above"
+            raise ProcessError(msg)
         place.num_early_deaths = 0 if settled else place.num_early_deaths + 1
         place.start_at_s = time.monotonic() + place.pause_s
-        logger.error(
-            "%s ended with code %s; it is started again in %.1f s", place.role.name, process.exitcode, place.pause_s
-        )
+        logger.error("%s %s; it is started again in %.1f s", place.role.name, what, place.pause_s)
 
     def _drain(self) -> None:
         """Ask all to stop, which finishes requests in flight; kill what does not in time."""

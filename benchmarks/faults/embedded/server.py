@@ -71,8 +71,8 @@ class SupervisedServer:
 
     def await_ready(self) -> None:
         """Wait until every process runs and `/ready` answers 200; starts the supervisor again if it is dead."""
-        wait_until(f"{NUM_APIS} APIs and a monitor run", self._is_whole, timeout_s=START_S)
-        wait_until(f"{self.url} is ready", self._is_ready, timeout_s=START_S)
+        what = f"{NUM_APIS} APIs and a monitor run, and {self.url} is ready"
+        wait_until(what, lambda: self._is_whole() and self._is_ready(), timeout_s=START_S)
 
     def _is_whole(self) -> bool:
         if self.supervisor.poll() is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -73,6 +75,35 @@ def test_a_killed_process_is_started_again(tmp_path: Path, caplog: pytest.LogCap
     supervise(waiting(first), waiting(second), scenario=kill_first)
     assert (len(roles.noted(first)), len(roles.noted(second))) == (3, 1)
     assert "first ended with code -9; it is started again in 1.0 s" in caplog.messages
+
+
+def test_all_are_started_again_after_the_fork_server_dies_in_a_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def is_starting() -> bool:
+        frame = sys._current_frames()[main]  # noqa: SLF001 - the only way to see where a thread is
+        return any("popen_forkserver" in called.f_code.co_filename for called, _ in traceback.walk_stack(frame))
+
+    def kill_fork_server() -> None:
+        [server] = {parent_of(pid) for folder in (first, second) for pid in roles.noted(folder)}
+        os.kill(roles.noted(first)[-1], signal.SIGKILL)
+        until(lambda: "first ended with code -9; it is started again in 0.5 s" in caplog.messages)
+        os.kill(server, signal.SIGSTOP)
+        until(is_starting)
+        os.kill(server, signal.SIGKILL)
+        until(lambda: (len(roles.noted(first)), len(roles.noted(second))) == (2, 2))
+
+    supervise(waiting(first), waiting(second), scenario=kill_fork_server)
+    assert any(message.startswith("first could not be started (EOFError)") for message in caplog.messages)
+    assert not any(runs(roles.noted(folder)[-1]) for folder in (first, second))
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
 def test_a_process_that_fails_before_all_are_ready_ends_all(tmp_path: Path) -> None:
