@@ -14,7 +14,7 @@ from core.catalogue.items import Catalogue
 from core.transitions.counts import TransitionCounts
 
 GROWTH = 4  # of the part of the order that is scanned
-LONG_S = 0.02  # of computing item values: some 100,000 items
+LONG_S = 0.02  # of CPU to compute item values: some 100,000 items
 VALUES_PAUSE = 50  # a long computation is followed by a pause of 50 times its length: at most 2% of a core
 
 
@@ -86,10 +86,10 @@ class ItemValuesKeeper:
             values = old[0].for_successor(blend, old[1], catalogue, trained)
             if values is not None:
                 return values
-        begin_s = time.monotonic()
+        begin_s = time.thread_time()
         values = item_values(blend, catalogue, popularity, counts, trained)
-        end_s = time.monotonic()
-        self._due_s = end_s + (VALUES_PAUSE * (end_s - begin_s) if end_s - begin_s > LONG_S else 0.0)
+        took_s = time.thread_time() - begin_s
+        self._due_s = time.monotonic() + (VALUES_PAUSE * took_s if took_s > LONG_S else 0.0)
         return values
 
 

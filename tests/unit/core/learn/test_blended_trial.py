@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +20,6 @@ from core.learn.blended_trial import calibrated, try_bundles
 from core.learn.trial import TrialSlice, select_slice, try_model
 from core.popularity import DEFAULT_HALF_LIFE_MS
 from core.recommendation.requests import RecommendationRequest
-from core.recommendation.snapshots import item_values
 from core.records.stored import EventColumns
 
 BLEND = Blend(
@@ -43,15 +40,6 @@ def slice_of(shop: Shop, *, since_ms: int, hide_seen: bool) -> TrialSlice:
     return select_slice(columns, catalogue, since_ms=since_ms, max_events=100, hide_seen=hide_seen)
 
 
-@pytest.fixture(scope="module")
-def _current_counts() -> Iterator[None]:
-    """A busy machine makes reading the counts look long, and a snapshot then keeps old ones for a while."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(item_values, "LONG_S", math.inf)
-        yield
-
-
-@pytest.mark.usefixtures("_current_counts")
 @given(some_events, st.booleans(), st.sets(st.sampled_from("abcdef")))
 def test_a_trial_ranks_as_serving_would_have(log: list[tuple[str, str]], hide_seen: bool, untrained: set[str]) -> None:
     """The last event is ranked by a trial of the whole log, and by a shop that has seen all but the last."""
