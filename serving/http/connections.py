@@ -7,6 +7,7 @@ could use up memory and files. This protocol answers with an error and closes th
 
 from __future__ import annotations
 
+import re
 import resource
 from collections import deque
 from functools import cache
@@ -27,6 +28,7 @@ MIN_BYTES_PER_S = 64 * 2**10  # a body extends that time by its bytes at this ra
 SENDING_S = 30.0  # how long a client may read nothing of its answer
 MAX_CONNECTIONS = 4_096  # that a process serves, if it may open twice as many files; as many more are answered 503
 LINGER_S = 2.0  # how long a refused connection reads on, without use for what it reads
+HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[\w.~!$&'()*+,;=%-]*)(:[0-9]*)?")  # a name or address, and a port
 OTHER_FILES = 256  # open files that are not connections: database, log, models
 
 
@@ -77,6 +79,11 @@ class _Transport:
     def is_closing(self) -> bool:
         """Whether nothing more is sent."""
         return self._is_ending or self._transport.is_closing()
+
+    def write(self, data: bytes) -> None:
+        """Send, unless this side has ended: what an application answers to a request that was refused is lost."""
+        if not self.is_closing():
+            self._transport.write(data)
 
     def close(self) -> None:
         """Close once what was written is sent."""
@@ -149,6 +156,13 @@ class Connection(HttpToolsProtocol):
         if self._num_unparsed > MAX_HEAD_BYTES and _size_of(self.url, self.headers) > MAX_HEAD_BYTES:
             self._refusal = _too_large()
             raise ValueError
+        if not self._has_valid_host():
+            self._refusal = (
+                400,
+                "bad_request",
+                "the request names no host, several, or none that is valid; send one `Host` header",
+            )
+            raise ValueError
         if len(self.pipeline) == MAX_PIPELINED:
             self._close_after_answers()
         if not self._is_refused:
@@ -179,6 +193,9 @@ class Connection(HttpToolsProtocol):
         """Refuse what the parser could not read; called by uvicorn."""
         self._refuse(*self._refusal)
 
+    def _unsupported_upgrade_warning(self) -> None:
+        """Answer as if no upgrade was asked for (RFC 9110, section 7.8), and log nothing; called by uvicorn."""
+
     def check(self, now: float, *, lost_s: float = 0.0) -> None:
         """Close the connection if its client is too slow; `now`: by the clock of the event loop.
 
@@ -204,6 +221,13 @@ class Connection(HttpToolsProtocol):
                 self.transport.close()  # a client that is just sending a request would take an error for its answer
             else:
                 self._refuse(408, "timeout", "the request did not arrive in time; send it again")
+
+    def _has_valid_host(self) -> bool:
+        """As RFC 9112, section 3.2, asks; only clients of HTTP/1.0 may send none."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if not hosts:
+            return bool(self.parser.get_http_version() == "1.0")
+        return len(hosts) == 1 and HOST.fullmatch(hosts[0]) is not None
 
     @property
     def _is_idle(self) -> bool:

@@ -22,6 +22,7 @@ from fastapi import FastAPI
 from core.errors import InvalidSettings
 from serving.http.connections import Connection
 from serving.http.handshakes import TlsListener
+from serving.http.repeated_lines import limited_lines
 from serving.http.security import check_exposure
 
 
@@ -45,6 +46,7 @@ class Tls:
 
 # Of every answer by HTTPS: for a year browsers use HTTPS alone for the host name.
 HTTPS_ALONE = ("Strict-Transport-Security", "max-age=31536000")
+LIMITED_LOGGERS = ("uvicorn.error", "serving.routes.sign_in")  # of lines that anybody can cause
 CHECK_PERIOD_S = 1.5  # at most, between two checks of all connections, unless the process was suspended
 
 OnBound = Callable[[str, int], None]  # (host, port), once the server answers
@@ -52,6 +54,10 @@ OnBound = Callable[[str, int], None]  # (host, port), once the server answers
 
 def _ignore(_host: str, _port: int) -> None:
     """The caller does not need the port."""
+
+
+def _nothing() -> None:
+    """No line is left out before the server runs."""
 
 
 class Server(uvicorn.Server):
@@ -98,6 +104,7 @@ class Server(uvicorn.Server):
         self._on_bound = on_bound
         self._shares_port = shares_port
         self._checked_at = 0.0
+        self._sum_up_lines: Callable[[], None] = _nothing
 
     def run_until_stopped(self) -> None:
         """Listen, serve, and return when stopped; raises `InvalidSettings` if the address is unavailable."""
@@ -105,7 +112,8 @@ class Server(uvicorn.Server):
             self._port = listener.getsockname()[1]
             # Connections inherit it: else closed ones, which the kernel keeps for a minute, block the next server.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.run(sockets=[listener])
+            with limited_lines(*LIMITED_LOGGERS) as self._sum_up_lines:
+                self.run(sockets=[listener])
 
     def stop(self) -> None:
         """Ask the server to stop; from any thread."""
@@ -126,8 +134,9 @@ class Server(uvicorn.Server):
         return TlsListener(listener, context, new_connection, backlog=self.config.backlog)
 
     async def on_tick(self, counter: int) -> bool:
-        """Every second, end connections whose clients are too slow; called every tenth of a second."""
+        """Every second, end connections whose clients are too slow, and sum up log lines; called every .1 s."""
         if not counter % 10:
+            self._sum_up_lines()
             now = asyncio.get_running_loop().time()
             lost_s = max(0.0, now - self._checked_at - CHECK_PERIOD_S) if counter else 0.0
             self._checked_at = now

@@ -15,6 +15,7 @@ from serving_doubles import Shop
 from serving.app import create_app
 from serving.http import connections
 from serving.http.connections import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
+from serving.http.repeated_lines import NUM_LINES
 from serving.http.server import Server
 
 KEY = "a-key-of-sixteen-characters"
@@ -106,7 +107,7 @@ def test_more_than_a_head_may_be_is_refused(port: int, request_: bytes) -> None:
 
 
 def test_as_many_headers_as_are_allowed_are_read(port: int) -> None:
-    rest = b"A: b\r\n" * (MAX_HEADERS - 1) + b"Connection: close\r\n\r\n"
+    rest = b"A: b\r\n" * (MAX_HEADERS - 2) + b"Host: localhost\r\nConnection: close\r\n\r\n"
     assert statuses(exchange(port, b"GET /health HTTP/1.1\r\n" + rest)) == [200]
 
 
@@ -169,6 +170,53 @@ def test_what_a_proxy_could_read_otherwise_is_refused(port: int, rest: bytes) ->
     assert error_of(exchange(port, POST + rest)) == (400, "bad_request")
 
 
+HOSTS = {
+    "none": b"",
+    "two": b"Host: localhost\r\nHost: localhost\r\n",
+    "two, one empty": b"Host:\r\nHost: localhost\r\n",
+    "a user name": b"Host: user@localhost\r\n",
+    "a path": b"Host: localhost/path\r\n",
+    "a list": b"Host: localhost, example.com x\r\n",
+    "an open bracket": b"Host: [::1\r\n",
+    "a port that is no number": b"Host: localhost:http\r\n",
+    "high bytes": b"Host: localh\xf6st\r\n",
+}
+
+
+@pytest.mark.parametrize("hosts", HOSTS.values(), ids=HOSTS)
+def test_a_request_without_one_valid_host_is_refused(port: int, hosts: bytes) -> None:
+    assert error_of(exchange(port, b"GET /health HTTP/1.1\r\n" + hosts + b"\r\n")) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("host", [b"localhost", b"127.0.0.1:80", b"[::1]:8080", b"my_shop.example", b""])
+def test_a_host_is_a_name_or_an_address_with_a_port(port: int, host: bytes) -> None:
+    head = b"GET /health HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n"
+    assert statuses(exchange(port, head)) == [200]
+
+
+def test_a_client_of_an_older_http_may_name_no_host(port: int) -> None:
+    assert statuses(exchange(port, b"GET /health HTTP/1.0\r\n\r\n")) == [200]
+    two = b"GET /health HTTP/1.0\r\nHost: localhost\r\nHost: localhost\r\n\r\n"
+    assert error_of(exchange(port, two)) == (400, "bad_request")
+
+
+def test_an_answer_to_a_request_refused_meanwhile_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    with serving() as port:
+        for _ in range(5):
+            reply = exchange(port, b"POST /v1/interactions HTTP/1.1\r\nHost: localhost\r\n" + CHUNKED + b"ZZ")
+            assert error_of(reply) == (400, "bad_request")
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_lines_about_malformed_requests_are_few_whatever_is_sent(caplog: pytest.LogCaptureFixture) -> None:
+    upgrade = HEALTH.replace(b"\r\n\r\n", b"\r\nConnection: upgrade, close\r\nUpgrade: websocket\r\n\r\n")
+    with serving() as port:
+        for _ in range(100):
+            assert error_of(exchange(port, b"\x00 garbage\r\n\r\n")) == (400, "bad_request")
+            assert statuses(exchange(port, upgrade)) == [200]
+    assert len(caplog.records) <= 2 * NUM_LINES
+
+
 SLOW = {
     "a line break": b"\r\n",
     "a part of a head": b"GET /health HTTP/1.1\r\nHo",
@@ -187,7 +235,9 @@ def test_a_request_that_does_not_arrive_ends_its_connection(
 def test_a_connection_without_a_request_is_closed_without_an_answer(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "RECEIVING_S", 0.3)
     assert exchange(port, b"") == b""
-    assert statuses(exchange(port, b"POST /nowhere HTTP/1.1\r\nContent-Length: 100\r\n\r\n{")) == [401]
+    assert statuses(exchange(port, b"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")) == [
+        401
+    ]
 
 
 def test_requests_that_wait_or_come_on_a_kept_connection_are_not_late(
