@@ -12,15 +12,13 @@ from serving.runtime.metrics import Metrics
 
 PERSONAL_ROUTES = ("/v1/recommendations", "/v1/users/{user_id}/recommendations", "/v1/users/{user_id}/rank")
 EVENTS_ROUTE = "/v1/interactions"
-FAILED = ("4", "5")  # how the statuses of failed requests begin
 METHODS = frozenset({"GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"})
 
 
 class MetricsMiddleware:
     """Counts and times requests by route; by path, every id would be a series.
 
-    Of the dashboard's it counts those alone that fail: an operator's view is not a user's request. Any client may say
-    that it is the dashboard, and errors must not escape the alerts by that.
+    Requests that say they are the dashboard's have a label: any client may say so, and must not escape sums by that.
     """
 
     def __init__(self, app: ASGIApp, *, metrics: Metrics, activity: ActivitySampler) -> None:
@@ -44,13 +42,13 @@ class MetricsMiddleware:
         try:
             await self._app(scope, receive, note_status)
         finally:
-            if status.startswith(FAILED) or DASHBOARD not in scope["headers"]:
-                self._count(scope, status, time.perf_counter() - started_s)
+            self._count(scope, status, time.perf_counter() - started_s)
 
     def _count(self, scope: Scope, status: str, took_s: float) -> None:
         method = scope["method"] if scope["method"] in METHODS else "other"
         route = _route(scope)
-        self._metrics.count_request(method=method, route=route, status=status, took_s=took_s)
+        client = "dashboard" if DASHBOARD in scope["headers"] else "other"
+        self._metrics.count_request(method=method, route=route, client=client, status=status, took_s=took_s)
         if status == "200" and route in PERSONAL_ROUTES:
             self._activity.add_recommendation(took_s)
         elif status == "200" and route == EVENTS_ROUTE:  # not 202: queued events are applied elsewhere

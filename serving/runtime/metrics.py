@@ -49,12 +49,12 @@ class Metrics:
             MultiProcessCollector(self._registry)  # type: ignore[no-untyped-call]
             own = None
         self._requests = Counter(
-            "tidewise_http_requests", "Requests answered.", ["method", "route", "status"], registry=own
+            "tidewise_http_requests", "Requests answered.", ["method", "route", "client", "status"], registry=own
         )
         self._request_s = Histogram(
             "tidewise_http_request_seconds",
             "From the first byte of a request to the last of its answer.",
-            ["method", "route"],
+            ["method", "route", "client"],
             buckets=BUCKETS_S,
             registry=own,
         )
@@ -63,7 +63,9 @@ class Metrics:
             "tidewise_recommendations", "Lists of items served.", ["list", "source"], registry=own
         )
         self._encoded = Counter("tidewise_vectors_encoded", "User vectors computed by the model.", registry=own)
-        self._of_requests: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}  # finding series takes longer
+        self._of_requests: dict[
+            tuple[str, str, str, str], tuple[Counter, Histogram]
+        ] = {}  # finding series takes longer
         self._num_encoded = services.num_encoded
         self._num_encoded_before = 0
         self._lock = Lock()
@@ -76,12 +78,13 @@ class Metrics:
             self._num_encoded_before = num_encoded
         return generate_latest(self._registry)
 
-    def count_request(self, *, method: str, route: str, status: str, took_s: float) -> None:
-        """Count one request."""
-        series = self._of_requests.get((method, route, status))
+    def count_request(self, *, method: str, route: str, client: str, status: str, took_s: float) -> None:
+        """Count one request. `client`: "dashboard" where it says so, "other"."""
+        labels = method, route, client, status
+        series = self._of_requests.get(labels)
         if series is None:
-            series = self._requests.labels(method, route, status), self._request_s.labels(method, route)
-            self._of_requests[method, route, status] = series
+            series = self._requests.labels(*labels), self._request_s.labels(method, route, client)
+            self._of_requests[labels] = series
         series[0].inc()
         series[1].observe(took_s)
 

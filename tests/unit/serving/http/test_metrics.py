@@ -34,29 +34,32 @@ def event(number: int) -> dict[str, object]:
 def test_requests_are_counted_by_route_not_by_path(api: Api) -> None:
     for user_id in ("u", "v", "a%2Fb"):
         api.get(f"/v1/users/{user_id}/recommendations")
-    labels = {"method": "GET", "route": "/v1/users/{user_id}/recommendations"}
+    labels = {"method": "GET", "route": "/v1/users/{user_id}/recommendations", "client": "other"}
     assert value(api, "tidewise_http_requests_total", **labels, status="200") == 3
     assert value(api, "tidewise_http_request_seconds_count", **labels) == 3
 
 
-def test_requests_of_the_dashboard_are_not_counted(api: Api) -> None:
+@pytest.mark.parametrize("client", ["dashboard", "other"])
+def test_requests_of_the_dashboard_are_counted_by_a_label(api: Api, client: str) -> None:
+    for user_id in ("u", "v"):
+        api.get(f"/v1/users/{user_id}/recommendations", headers={"X-Tidewise-Client": client})
+    labels = {"method": "GET", "route": "/v1/users/{user_id}/recommendations", "client": client}
+    assert value(api, "tidewise_http_requests_total", **labels, status="200") == 2
+    assert value(api, "tidewise_http_request_seconds_count", **labels) == 2
+
+
+def test_a_client_that_names_the_dashboard_hides_no_load(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    took_s: list[float] = []
+    monkeypatch.setattr(api.app.state.engine.activity, "add_recommendation", took_s.append)
     api.get("/v1/users/u/recommendations", headers={"X-Tidewise-Client": "dashboard"})
-    labels = {"method": "GET", "route": "/v1/users/{user_id}/recommendations"}
-    assert value(api, "tidewise_http_requests_total", **labels, status="200") is None
-    assert value(api, "tidewise_http_request_seconds_count", **labels) is None
-
-
-def test_failed_requests_that_name_the_dashboard_are_counted(api: Api) -> None:
-    api.get("/v1/users/unknown", headers={"X-Tidewise-Client": "dashboard"})
-    labels = {"method": "GET", "route": "/v1/users/{user_id}", "status": "404"}
-    assert value(api, "tidewise_http_requests_total", **labels) == 1
+    assert len(took_s) == 1
 
 
 def test_unknown_paths_and_methods_share_one_series(api: Api) -> None:
     api.get("/admin.php")
     api.run(api.client.request("BREW", "/pot"))
-    assert value(api, "tidewise_http_requests_total", method="GET", route="none", status="404") == 1
-    assert value(api, "tidewise_http_requests_total", method="other", route="none", status="404") == 1
+    assert value(api, "tidewise_http_requests_total", method="GET", route="none", client="other", status="404") == 1
+    assert value(api, "tidewise_http_requests_total", method="other", route="none", client="other", status="404") == 1
 
 
 def test_rejected_requests_are_counted(shop: Shop) -> None:
@@ -64,7 +67,7 @@ def test_rejected_requests_are_counted(shop: Shop) -> None:
     with Api(create_app(shop.with_services(api_key=key))) as api:
         assert api.get("/metrics").status_code == 401
         api.client.headers["X-API-Key"] = key
-        assert value(api, "tidewise_http_requests_total", method="GET", route="none", status="401") == 1
+        assert value(api, "tidewise_http_requests_total", method="GET", route="none", client="other", status="401") == 1
 
 
 def test_events_are_counted_by_status(api: Api) -> None:
