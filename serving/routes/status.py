@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from fastapi import APIRouter, Request, Response
 
@@ -15,6 +16,7 @@ from serving.runtime.store_counts import StoreCounts
 from serving.schemas import status as schemas
 
 WRITE_TIMEOUT_S = 2.0
+PROBE_PERIOD_S = 0.5  # between two write transactions of readiness, which needs no key
 Check = dict[str, object]
 
 
@@ -26,6 +28,7 @@ class StatusRoutes:
         self._services = engine.services
         self._counts = StoreCounts(engine.services.wall)
         self._probe: asyncio.Task[None] | None = None
+        self._probed_s = 0.0
 
     def register(self, router: APIRouter) -> None:
         """Add the routes."""
@@ -84,8 +87,13 @@ class StatusRoutes:
         return {"ok": True, "version": model.version} | ({"message": self._public(problem)} if problem else {})
 
     async def _database(self) -> Check:
-        """Whether the writer gets a write transaction in time; it is rolled back. Concurrent probes share one."""
-        if self._probe is None or self._probe.done():
+        """Whether the writer gets a write transaction in time; it is rolled back.
+
+        Requests share one that is running, or that began within `PROBE_PERIOD_S`.
+        """
+        now_s = time.monotonic()
+        if self._probe is None or (self._probe.done() and now_s - self._probed_s >= PROBE_PERIOD_S):
+            self._probed_s = now_s
             self._probe = asyncio.create_task(self._engine.writer.run(self._try_to_write))
             self._probe.add_done_callback(
                 lambda probe: probe.cancelled() or probe.exception()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
 from domain_doubles import BruteForceIndex
+from doubles import MemoryStore, MemoryTransaction
 from serving_doubles import SHAPE, Api, AxisBundle, Shop
 
-from core.errors import CheckpointError
+from core.errors import CheckpointError, StoreUnavailable
 from core.recommendation.snapshots.snapshot_manager import SnapshotManager
 from core.records.stored import ModelRecord
 from serving.app import create_app
@@ -62,6 +67,40 @@ def test_not_ready_before_the_catalogue_is_read() -> None:
         ready, status = api.get("/ready"), api.get("/v1/status")
     assert (ready.status_code, ready.json()["status"]) == (503, "not ready")
     assert (status.status_code, status.json()["error"]["code"]) == (503, "not_ready")
+
+
+class CountedStore(MemoryStore):
+    """Counts transactions; `away`: they are refused."""
+
+    num_transactions, away = 0, False
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        self.num_transactions += 1
+        if self.away:
+            msg = "the disk is full; make room"
+            raise StoreUnavailable(msg)
+        with super().transaction() as tx:
+            yield tx
+
+
+def test_requests_for_readiness_share_a_write_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.routes.status.PROBE_PERIOD_S", 3600.0)
+    store = CountedStore()
+    with Api(create_app(Shop(store).services)) as api:
+        before = store.num_transactions
+        assert [api.get("/ready").status_code for _ in range(20)] == [200] * 20
+        assert store.num_transactions == before + 1
+
+
+def test_readiness_follows_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serving.routes.status.PROBE_PERIOD_S", 0.0)
+    store = CountedStore()
+    with Api(create_app(Shop(store).services)) as api:
+        found = []
+        for store.away in (False, True, False):
+            found.append(api.get("/ready").status_code)
+    assert found == [200, 503, 200]
 
 
 def test_status_shows_the_measured_recall_of_the_item_index() -> None:
