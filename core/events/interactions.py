@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import sys
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ MAX_CONTEXT_CHARS = 1024
 MAX_FIELD_CHARS = 64
 SMALLEST_TIME_MS = 10**11  # 1973 in milliseconds, the year 5138 in seconds: a smaller time is in seconds
 LARGEST_TIME_MS = 10**14  # the year 5138: arithmetic on later times could overflow 64 bits
+MAX_VALUE = 1e15  # of an event, either way: sums of its squares stay far below the largest number
 SCHEMA_VERSION = 1
 _EMPTY_KEY = hashlib.blake2b(digest_size=16)
 
@@ -257,11 +257,11 @@ def check_time_ms(name: str, value: object) -> int:
 
 
 def check_value(value: object) -> float | None:
-    """The optional `value` of an event (a rating, a price, a quantity): a finite number or None."""
+    """The optional `value` of an event (a rating, a price, a quantity): a number up to `MAX_VALUE` or None."""
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-        msg = f"value: wanted a finite number, got {shorten(value)}; leave it out if there is none"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MAX_VALUE:
+        msg = f"value: wanted a number from -1e15 to 1e15, got {shorten(value)}; leave it out if there is none"
         raise InvalidInput(msg, field="value")
     return float(value)
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from core.clock import DAY_MS
+from core.events.interactions import MAX_VALUE
 from core.records.outcomes import MAX_POSITION, CountKey, Counts, Measure, Outcome, StoredAnswer
 
 NOTHING = (0, 0.0)
@@ -24,7 +25,7 @@ def outcome_counts(outcomes: Sequence[Outcome], *, before: Sequence[Outcome] = (
         day, position = outcome.answered_ms // DAY_MS, min(outcome.position, MAX_POSITION)
         for measure in _proven(outcome):
             name = (outcome.answer_key, outcome.position, measure)
-            value = (outcome.value or 0.0) if measure == Measure.CONVERSION else 0.0
+            value = _value(outcome) if measure == Measure.CONVERSION else 0.0
             if name not in counted or value:
                 _add(counts, CountKey(day, outcome.origin_key, position, measure), int(name not in counted), value)
                 counted.add(name)
@@ -39,12 +40,17 @@ def _add_revenue(counts: dict[CountKey, tuple[int, float]], new: Sequence[Outcom
     revenues: dict[bytes, float] = {}
     for outcome in before:
         if outcome.answer_key in answer_keys and _is_sale(outcome):
-            revenues[outcome.answer_key] = revenues.get(outcome.answer_key, 0.0) + (outcome.value or 0.0)
+            revenues[outcome.answer_key] = revenues.get(outcome.answer_key, 0.0) + _value(outcome)
     for outcome in sold:
         old = revenues.get(outcome.answer_key)
-        revenues[outcome.answer_key] = revenue = (old or 0.0) + (outcome.value or 0.0)
+        revenues[outcome.answer_key] = revenue = (old or 0.0) + _value(outcome)
         key = CountKey(outcome.answered_ms // DAY_MS, outcome.origin_key, 0, Measure.REVENUE)
         _add(counts, key, int(old is None), revenue * revenue - (old or 0.0) ** 2)
+
+
+def _value(outcome: Outcome) -> float:
+    """Within what an event may have now: a version before .2 stored any number, whose square may be none."""
+    return max(-MAX_VALUE, min(MAX_VALUE, outcome.value or 0.0))
 
 
 def _is_sale(outcome: Outcome) -> bool:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from core.events.interactions import MAX_VALUE
 from core.records.statuses import EventStatus
 from serving.schemas.base import Id, Problem, Schema
 from serving.schemas.openapi import ERRORS_404, document, parameter, path_parameter, reply
@@ -24,7 +25,7 @@ class EventIn(Schema):
     """Event time in integer milliseconds since 1970 (UTC), or ISO 8601 (in UTC without an offset); by default now."""
     event_id: Id | None = None
     """Idempotency key: the same id sent again changes nothing. By default a hash of the content."""
-    value: float | None = None
+    value: float | None = Field(None, ge=-MAX_VALUE, le=MAX_VALUE)
     """A rating, a price, a quantity."""
     context: dict[str, str | float | bool | None] | None = None
     """A small flat map of anything else."""

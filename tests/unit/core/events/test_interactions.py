@@ -191,10 +191,11 @@ def test_the_bounds_of_time_are_themselves_times() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [float("nan"), float("inf"), -float("inf"), 10**400, pytest.param(HUGE, id="huge"), True, "4", [4]]
+    "bad",
+    [float("nan"), float("inf"), -float("inf"), 1.1e15, -1e308, 10**400, pytest.param(HUGE, id="huge"), True, "4", [4]],
 )
-def test_a_value_that_is_no_finite_number_is_refused(bad: object) -> None:
-    assert refusal(value=bad).startswith("value: wanted a finite number, got ")
+def test_a_value_that_is_no_number_or_too_large_to_sum_is_refused(bad: object) -> None:
+    assert refusal(value=bad).startswith("value: wanted a number from -1e15 to 1e15, got ")
 
 
 def test_an_empty_context_is_none_and_a_flat_one_is_kept_as_a_copy() -> None:
