@@ -46,6 +46,14 @@ def ignore_signals(folder: Path, announce: Callable[[], None]) -> None:
     time.sleep(600)
 
 
+def be_killed(folder: Path, times: int, announce: Callable[[], None]) -> None:
+    """Killed so many times before it is ready."""
+    note(folder)
+    if len(noted(folder)) <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    wait_for_signal(folder, announce)
+
+
 def fail(announce: Callable[[], None]) -> None:
     msg = "server.port: wanted another"
     raise InvalidSettings(msg)

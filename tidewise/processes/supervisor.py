@@ -31,6 +31,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0  # before a process that died soon af
 SETTLED_S = 10.0  # a process that ran so long is started again at once
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 DRAIN_S = 20.0  # requests in flight may take 10 s
+MAX_KILLS = 3  # of a process before all are ready
 
 Announce = Callable[[], None]
 
@@ -66,7 +67,8 @@ class _Place:
 class Supervisor:
     """Runs roles until SIGINT or SIGTERM; for the main thread.
 
-    `on_ready` is called once, when every process has been ready. A process that dies before that ends all of them.
+    `on_ready` is called once, when every process has been ready. A process that fails before that ends all of them; one
+    that is killed is started again, as later, unless it is killed each time.
     """
 
     roles: Sequence[Role]
@@ -123,7 +125,7 @@ class Supervisor:
             process.start()
         except (OSError, EOFError) as error:  # the fork server was killed meanwhile; the next start begins a new one
             readiness.close()
-            self._start_later(place, f"could not be started ({type(error).__name__})", settled=False)
+            self._start_later(place, f"could not be started ({type(error).__name__})")
         else:
             place.process, place.readiness, place.started_s = process, readiness, time.monotonic()
         finally:
@@ -145,10 +147,12 @@ class Supervisor:
             place.readiness.close()
             place.readiness = None
         settled = time.monotonic() - place.started_s >= SETTLED_S
-        self._start_later(place, f"ended with code {process.exitcode}", settled=settled)
+        code = process.exitcode
+        was_killed = code is not None and code < 0
+        self._start_later(place, f"ended with code {code}", settled=settled, was_killed=was_killed)
 
-    def _start_later(self, place: _Place, what: str, *, settled: bool) -> None:
-        if not self._is_ready:
+    def _start_later(self, place: _Place, what: str, *, settled: bool = False, was_killed: bool = True) -> None:
+        if not self._is_ready and not (was_killed and place.num_early_deaths < MAX_KILLS):
             msg = f"{place.role.name} {what} before it was ready; see the log above"
             raise ProcessError(msg)
         place.num_early_deaths = 0 if settled else place.num_early_deaths + 1

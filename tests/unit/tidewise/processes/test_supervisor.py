@@ -17,7 +17,7 @@ from services import supervised_roles as roles
 
 from tidewise.processes import supervisor as supervisor_module
 from tidewise.processes.children import ProcessError
-from tidewise.processes.supervisor import Role, Supervisor
+from tidewise.processes.supervisor import MAX_KILLS, Role, Supervisor
 
 
 def until(reached: Callable[[], object]) -> None:
@@ -110,6 +110,23 @@ def test_a_process_that_fails_before_all_are_ready_ends_all(tmp_path: Path) -> N
     with pytest.raises(ProcessError, match="api-1 ended with code 1 before it was ready"):
         supervise(waiting(tmp_path / "other"), Role("api-1", roles.fail))
     assert not any(runs(pid) for pid in roles.noted(tmp_path / "other"))
+
+
+def test_a_process_that_is_killed_before_it_is_ready_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.01)
+    other, killed = waiting(tmp_path / "other"), tmp_path / "killed"
+    supervise(other, Role("killed", partial(roles.be_killed, killed, MAX_KILLS)))
+    assert len(set(roles.noted(killed))) == MAX_KILLS + 1
+    assert len(roles.noted(tmp_path / "other")) == 1
+
+
+def test_a_process_that_is_killed_at_each_start_ends_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervisor_module, "FIRST_PAUSE_S", 0.01)
+    with pytest.raises(ProcessError, match="killed ended with code -9 before it was ready"):
+        supervise(waiting(tmp_path / "other"), Role("killed", partial(roles.be_killed, tmp_path / "killed", 10**6)))
+    assert len(roles.noted(tmp_path / "killed")) == MAX_KILLS + 1
 
 
 def test_a_process_that_does_not_stop_is_killed(
