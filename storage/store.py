@@ -64,6 +64,11 @@ class SqlStore:
         """Whether another process waited for the newest write transaction; always where the database orders them."""
         return self._turns is None or self._turns.others_wait
 
+    @property
+    def held_s(self) -> float:
+        """Seconds for which the newest write transaction kept all others waiting."""
+        return 0.0 if self._turns is None else self._turns.held_s
+
     def prepare(self) -> None:
         """Migrate, and read the secret for hashes of erased users; the first time, create it."""
         try:

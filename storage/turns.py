@@ -42,6 +42,7 @@ class WriterTurns:
         self._threads = threading.Lock()
         self._file: int | None = None
         self.others_wait = False  # whether another process stood next in line when the newest turn ended
+        self.held_s = 0.0  # how long that turn was
 
     @contextmanager
     def turn(self) -> Iterator[None]:
@@ -61,9 +62,11 @@ class WriterTurns:
                     _lock(file, NEXT, fcntl.F_UNLCK)
             if self._are_long:
                 _lock(file, LONG, fcntl.F_WRLCK)
+            taken_s = time.monotonic()
             try:
                 yield
             finally:
+                self.held_s = time.monotonic() - taken_s
                 self.others_wait = _is_locked(file, NEXT)
                 _lock(file, LONG, fcntl.F_UNLCK)
                 _lock(file, TURN, fcntl.F_UNLCK)

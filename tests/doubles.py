@@ -85,6 +85,7 @@ class MemoryStore:
 
     is_embedded = True
     others_wait = False
+    held_s = 0.0
 
     def __init__(self) -> None:
         self._data = Data()

@@ -39,6 +39,11 @@ class AuditedStore:
         """As of the store."""
         return self.store.others_wait
 
+    @property
+    def held_s(self) -> float:
+        """As of the store."""
+        return self.store.held_s
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction with the entry."""

@@ -25,10 +25,12 @@ from core.ports.store import Store
 from core.records.statuses import EventStatus
 from core.records.stored import DeadLetter
 
-BATCH_ROWS = 50_000  # read at once, and in one transaction where others write: blocks them for one to four seconds
+BATCH_ROWS = 50_000  # read at once, and at most in one transaction where others write
 MAX_ROWS = 800_000  # in one transaction: the more, the fewer times the window of a user is read and written
 GROWS_BELOW_S = 12.0  # a transaction: twice the rows take less than twice as long
 SHRINKS_ABOVE_S = 25.0  # other processes wait for up to 40 s (storage.turns)
+FEWEST_ROWS = 5_000  # in the first transaction, and where others write and
+WAITED_S = 2.0  # larger ones kept them waiting for longer than this
 MAX_BAD_SHOWN = 20
 MAX_BAD_ROWS = 1_000  # where most rows are bad: the columns or the unit are wrong, not the rows
 FINGERPRINT_ROWS = 1_000
@@ -206,9 +208,10 @@ class _WaitingRows:
     def __init__(
         self, ingestor: Ingestor, name: str, store: Store | None, report: ImportReport, *, now_ms: int, num_rows: int
     ) -> None:
-        """`num_rows`: of the first transaction, and of all where another process writes."""
+        """`num_rows`: the most of a transaction where another process writes."""
         self._ingestor, self._name, self._store, self._report, self._now_ms = ingestor, name, store, report, now_ms
-        self._fewest = self._num_rows = num_rows
+        self._most_shared = num_rows
+        self._num_rows = num_rows if store is None else min(FEWEST_ROWS, num_rows)  # of the next transaction
         self._grows = store is not None
         self._events: list[Interaction] = []
         self._bad: list[BadLine] = []
@@ -221,10 +224,14 @@ class _WaitingRows:
             self.apply()
 
     def apply(self) -> None:
-        """Apply all rows that wait in one transaction."""
-        if not self._events and not self._bad:
-            return
-        events, bad, self._events, self._bad = self._events, self._bad, [], []
+        """Apply all rows that wait."""
+        while self._events or self._bad:
+            self._apply_some()
+
+    def _apply_some(self) -> None:
+        """Apply as many rows as a transaction takes, and all bad lines."""
+        events, self._events = self._events[: self._num_rows], self._events[self._num_rows :]
+        bad, self._bad = self._bad, []
         begin_s = time.monotonic()
         dead_letters = [DeadLetter(self._name, 0, line.line, line.reason, line.raw, self._now_ms) for line in bad]
         result = self._ingestor.ingest(events, RequestSource(WRITER, live=False), dead_letters=dead_letters)
@@ -237,10 +244,16 @@ class _WaitingRows:
 
     def _resize(self, seconds: float) -> None:
         """Choose the rows of the next transaction: few from when another process has waited for one."""
-        self._grows = self._grows and self._store is not None and not self._store.others_wait
+        if self._store is None:
+            return
+        self._grows = self._grows and not self._store.others_wait
         if not self._grows:
-            self._num_rows = self._fewest
+            self._num_rows = min(self._num_rows, self._most_shared)
+            if self._store.held_s > WAITED_S:
+                self._num_rows = max(self._num_rows // 2, min(FEWEST_ROWS, self._most_shared))
+            elif self._store.held_s < WAITED_S / 4:
+                self._num_rows = min(2 * self._num_rows, self._most_shared)
         elif seconds < GROWS_BELOW_S:
-            self._num_rows = min(2 * self._num_rows, max(MAX_ROWS, self._fewest))
+            self._num_rows = min(2 * self._num_rows, max(MAX_ROWS, self._most_shared))
         elif seconds > SHRINKS_ABOVE_S:
-            self._num_rows = max(self._num_rows // 2, self._fewest)
+            self._num_rows = max(self._num_rows // 2, self._most_shared)

@@ -117,6 +117,11 @@ class Store(Protocol):
         """Whether another process waited for this one's newest write transaction to end, or may have waited."""
         ...
 
+    @property
+    def held_s(self) -> float:
+        """Seconds for which this process's newest write transaction kept all others waiting; 0 where it kept none."""
+        ...
+
     def transaction(self) -> AbstractContextManager[Transaction]:
         """A write transaction; rolled back unless committed. Raises `StoreUnavailable`."""
         ...

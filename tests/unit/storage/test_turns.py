@@ -205,6 +205,19 @@ def test_a_turn_tells_whether_another_process_waited_for_its_end(path: Path) -> 
     assert not turns.others_wait
 
 
+def test_a_turn_tells_how_long_it_was_without_the_wait_for_it(path: Path) -> None:
+    turns, other = turns_at(path), turns_at(path)
+    with turns.turn():
+        threading.Event().wait(0.2)
+    assert turns.held_s >= 0.2
+    with ExitStack() as turn:
+        turn.enter_context(other.turn())
+        threading.Timer(0.2, turn.close).start()
+        with turns.turn():
+            pass
+    assert turns.held_s < other.held_s
+
+
 def test_the_turn_of_a_killed_process_is_free(path: Path, holder: subprocess.Popen[str]) -> None:
     holder.kill()
     holder.wait()

@@ -77,11 +77,11 @@ def imported(num_rows: int, *, num_alone: int = 1000) -> list[int]:
     return store.sizes
 
 
-def take(store: BusyStore, num_rows: int, report: ImportReport) -> None:
+def take(store: BusyStore, num_rows: int, report: ImportReport, *, batch_rows: int = 2) -> None:
     content = "user_id,item_id,time\n" + "".join(f"ann,tea{n},{1_700_000_000 + n}\n" for n in range(num_rows))
     ingestor = Ingestor(store, types=EventTypes(), shape=WindowShape())
     rows = rows_of("log.csv", content)
-    import_history(rows, ingestor, rules=RULES, now_ms=NOW_MS, store=store, batch_rows=2, report=report)
+    import_history(rows, ingestor, rules=RULES, now_ms=NOW_MS, store=store, batch_rows=batch_rows, report=report)
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +95,29 @@ def test_transactions_double_up_to_the_most_rows() -> None:
 
 def test_from_when_another_process_has_waited_transactions_are_small() -> None:
     assert imported(22, num_alone=3) == [2, 4, 8, 2, 2, 2, 2]
+
+
+def test_transactions_that_keep_others_waiting_for_long_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_import, "FEWEST_ROWS", 2)
+    store = BusyStore(1)
+    monkeypatch.setattr(BusyStore, "held_s", property(lambda self: 0.1 if len(self.sizes) < 5 else 3.0))
+    take(store, 56, ImportReport(), batch_rows=16)
+    assert store.sizes == [2, 4, 8, 2, 16, 8, 4, 2, 2, 2, 2, 2, 2]
+
+
+def test_the_first_transaction_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_import, "FEWEST_ROWS", 2)
+    store = BusyStore(1000)
+    take(store, 32, ImportReport(), batch_rows=16)
+    assert store.sizes == [2, 4, 8, 2, 16]
+
+
+def test_transactions_grow_again_where_others_hardly_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_import, "FEWEST_ROWS", 2)
+    store = BusyStore(1)
+    monkeypatch.setattr(BusyStore, "held_s", property(lambda self: 3.0 if len(self.sizes) < 3 else 0.1))
+    take(store, 64, ImportReport(), batch_rows=16)
+    assert store.sizes == [2, 2, 2, 4, 6, 16, 16, 16]
 
 
 def test_transactions_that_take_long_do_not_grow(monkeypatch: pytest.MonkeyPatch) -> None:
