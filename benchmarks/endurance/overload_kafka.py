@@ -29,7 +29,7 @@ from rich.console import Console
 
 from benchmarks.faults.clients.comparison import event_key, keys_of_events
 from benchmarks.report import percentiles, publish
-from benchmarks.scale.processes import own_memory_bytes
+from benchmarks.scale.processes import children_of, own_memory_bytes
 from benchmarks.streaming.servers import Servers, kafka_of, servers
 from core.events.interactions import Interaction
 from stream.kafka.admin import ensure_topics
@@ -75,9 +75,10 @@ class SentEvents(NamedTuple):
 
 
 class WorkerState(NamedTuple):
-    """At one moment: own memory of the worker's processes in MB, messages that wait, events stored."""
+    """At one moment: own memory of the worker and of its encoder in MB, messages that wait, events stored."""
 
-    memory_mb: float
+    memory_mb: int
+    encoder_mb: int
     num_waiting: int
     num_stored: int
 
@@ -111,7 +112,9 @@ class LoadedWorker:
         """Now; the lag is a second old at most."""
         metrics = httpx.get(f"http://127.0.0.1:{metrics_port}/metrics", timeout=30.0).text.splitlines()
         waiting = [round(float(line.split()[-1])) for line in metrics if line.startswith(LAG)]
-        return WorkerState(round(own_memory_bytes(self._process.pid) / 1e6), sum(waiting), self.num_stored())
+        encoder_bytes = sum(map(own_memory_bytes, children_of(self._process.pid)))
+        own_bytes = own_memory_bytes(self._process.pid) - encoder_bytes
+        return WorkerState(round(own_bytes / 1e6), round(encoder_bytes / 1e6), sum(waiting), self.num_stored())
 
     def single_s(self, items: list[str]) -> list[float]:
         """Seconds from sending a single event to its being stored."""
@@ -191,10 +194,12 @@ class Overload:
             "sent, events/s": round(traffic.num / (end_s - begin_s)),
             "stored meanwhile, events/s": round(num_meanwhile / (end_s - begin_s)),
             "the worker's memory meanwhile, MB": [state.memory_mb for state in loaded],
+            "its encoder's meanwhile, MB": [state.encoder_mb for state in loaded],
             "lag meanwhile, messages": [state.num_waiting for state in loaded],
             "until all was stored after, s": round(took_s, 1),
             "stored then, events/s": round((traffic.num - num_meanwhile) / took_s),
             "the worker's memory then, MB": [state.memory_mb for state in drained],
+            "its encoder's then, MB": [state.encoder_mb for state in drained],
             "lag then, messages": [state.num_waiting for state in drained],
             "a single event before": percentiles(before_s),
             "a single event after": percentiles(worker.single_s(self.items)),

@@ -117,14 +117,18 @@ class AlarmedServer:
     def __init__(self, served: ServedCopy, receiver: FailingReceiver) -> None:
         self._served, self._receiver = served, receiver
         self._users, self._items = ids_of(served.data)
-        self._raised_ms = 0
+        self._raised_ms = self._num_raised = 0
+        while not (holders := self._values(HOLDER, ROLE)):
+            time.sleep(SAMPLE_S)
+        self._monitor_pid = int(str(holders[0]).split(":")[1])  # see `process_name`
 
     def raise_alarms(self, num: int) -> None:
         """So many now, and as many two days ago."""
         with open_system(load_settings(overrides={"data.folder": str(self._served.data)})) as system:
             self._raised_ms = system.clock.now_ms()
             for raised_ms in (self._raised_ms - 2 * DAY_MS, self._raised_ms):
-                alarms = [_alarm(raised_ms, number) for number in range(num)]
+                alarms = [_alarm(raised_ms, self._num_raised + number) for number in range(num)]
+                self._num_raised += num
                 with system.store.transaction() as tx:
                     tx.drift.save_alarms(alarms)
                     tx.commit()
@@ -142,7 +146,7 @@ class AlarmedServer:
             load = asyncio.create_task(api.run(clients=CLIENTS, rate=rate, seconds=seconds))
             while not load.done():
                 await asyncio.wait([load], timeout=SAMPLE_S)
-                memory_mb.append(round(own_memory_bytes(self._monitor_pid()) / 1e6))
+                memory_mb.append(round(own_memory_bytes(self._monitor_pid) / 1e6))
                 unscored.append(await asyncio.to_thread(self._count, UNSCORED))
             await load
         asked_s = [asked_s for asked_s in self._receiver.asked_s if asked_s >= begin_s]
@@ -168,20 +172,17 @@ class AlarmedServer:
             self._served.process.wait()
             return time.monotonic() - begin_s
 
-    def _monitor_pid(self) -> int:
-        return int(str(self._value(HOLDER, ROLE)).split(":")[1])  # see `process_name`
-
     def _count(self, statement: str, *values: int) -> int:
-        return int(str(self._value(statement, *values)))
+        [num] = self._values(statement, *values)
+        return int(str(num))
 
-    def _value(self, statement: str, *values: int | str) -> object:
+    def _values(self, statement: str, *values: int | str) -> list[object]:
         with closing(sqlite3.connect(self._served.data / DATABASE_NAME)) as database:
-            [(value,)] = database.execute(statement, values)
-        return value
+            return [value for (value,) in database.execute(statement, values)]
 
 
 def _alarm(raised_ms: int, number: int) -> Alarm:
-    return Alarm(f"loss//{raised_ms}-{number}", "loss", "", raised_ms, raised_ms, 1.0, 2.0, 1.9, 2.1, "a benchmark")
+    return Alarm(f"loss//{number}", "loss", "", raised_ms, raised_ms, 1.0, 2.0, 1.9, 2.1, "a benchmark")
 
 
 async def overload(server: AlarmedServer, receiver: FailingReceiver, options: argparse.Namespace) -> dict[str, object]:
