@@ -107,7 +107,7 @@ BAD_EVENTS = {
     "a time beyond 64 bits": ({"time": 10**30}, "time", "too large"),
     "a negative time": ({"time": -1}, "time", "send milliseconds"),
     "a time in the far future": ({"time": NOW_MS + 10**9}, "time", "correct the sender's clock"),
-    "a value that is text": ({"value": "five"}, "value", "finite number"),
+    "a value that is text": ({"value": "five"}, "value", "a number from -1e15 to 1e15"),
     "an unknown type": ({"type": "teleport"}, "type", "known types are"),
     "a type of another type": ({"type": {}}, "type", "unknown event type"),
     "an unknown field": ({"usr": "u"}, "usr", "known fields are"),
