@@ -10,53 +10,23 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
 from doubles import MemoryStore, MemoryTransaction
+from services.api_in_thread import connect, running
 from services.certificates import certificates
 from serving_doubles import Shop
 
 from core.errors import InvalidSettings
-from serving.app import Services, create_app
-from serving.http.server import Server, Tls, serve
-
-
-@dataclass
-class Running:
-    """A server in a thread."""
-
-    server: Server
-    url: str
-    port: int
-
-
-@contextmanager
-def running(services: Services, *, tls: Tls | None = None) -> Iterator[Running]:
-    bound: list[int] = []
-    up = threading.Event()
-
-    def on_bound(_host: str, port: int) -> None:
-        bound.append(port)
-        up.set()
-
-    server = Server(create_app(services), host="127.0.0.1", port=0, on_bound=on_bound, tls=tls)
-    thread = threading.Thread(target=server.run_until_stopped)
-    thread.start()
-    try:
-        assert up.wait(timeout=20)
-        yield Running(server, f"http://127.0.0.1:{bound[0]}", bound[0])
-    finally:
-        server.stop()
-        thread.join(timeout=20)
-    assert not thread.is_alive()
+from serving.app import create_app
+from serving.http.server import Tls, serve
 
 
 def exchange(port: int, request: bytes) -> bytes:
     """Bytes to the server, and what it says until it closes."""
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+    with connect(port) as connection:
         connection.sendall(request)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -90,7 +60,7 @@ def test_invalid_http_is_answered_with_400() -> None:
 def test_a_client_that_disconnects_during_its_body_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     shop = Shop()
     with running(shop.services) as server:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        with connect(server.port) as connection:
             connection.sendall(b"POST /v1/interactions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60\r\n\r\n{")
         assert httpx.get(f"{server.url}/v1/status").json()["events"] == 0
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []

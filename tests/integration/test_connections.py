@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from services.api_in_thread import connect, running
 from serving_doubles import Shop
 
-from serving.app import create_app
+from serving.app import Services
 from serving.http import connections
 from serving.http.connections import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
 from serving.http.repeated_lines import NUM_LINES
-from serving.http.server import Server
 
 KEY = "a-key-of-sixteen-characters"
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -33,28 +33,12 @@ def port() -> Iterator[int]:
 @contextmanager
 def serving() -> Iterator[int]:
     """A server with a key, by its port."""
-    with running() as (_, port):
-        yield port
+    with running(with_key()) as at:
+        yield at.port
 
 
-@contextmanager
-def running() -> Iterator[tuple[Server, int]]:
-    bound: list[int] = []
-    up = threading.Event()
-    app = create_app(Shop().with_services(api_key=KEY))
-    server = Server(app, host="127.0.0.1", port=0, on_bound=lambda _host, port: (bound.append(port), up.set()))
-    thread = threading.Thread(target=server.run_until_stopped)
-    thread.start()
-    try:
-        assert up.wait(timeout=30)
-        yield server, bound[0]
-    finally:
-        server.stop()
-        thread.join(timeout=30)
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
+def with_key() -> Services:
+    return Shop().with_services(api_key=KEY)
 
 
 def all_of(connection: socket.socket) -> bytes:
@@ -253,9 +237,9 @@ def test_requests_that_wait_or_come_on_a_kept_connection_are_not_late(
 
 @pytest.mark.parametrize(("lost_s", "status"), [(100.0, 200), (0.0, 408)])
 def test_while_the_server_was_suspended_no_client_was_slow(lost_s: float, status: int) -> None:
-    with running() as (server, port), connect(port) as connection:
+    with running(with_key()) as at, connect(at.port) as connection:
         connection.sendall(HEALTH[:10])
-        while not (known := list(server.server_state.connections)):
+        while not (known := list(at.server.server_state.connections)):
             time.sleep(0.01)
         checked, opened = threading.Event(), known[0]
         assert isinstance(opened, connections.Connection)
@@ -273,13 +257,13 @@ def test_while_the_server_was_suspended_no_client_was_slow(lost_s: float, status
 
 def test_a_client_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "SENDING_S", 0.3)
-    with running() as (server, port), socket.socket() as connection:
+    with running(with_key()) as at, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.connect(("127.0.0.1", port))
+        connection.connect(("127.0.0.1", at.port))
         connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * MAX_PIPELINED)
         connection.settimeout(30)
         for is_open in (True, False):
-            while bool(server.server_state.connections) is not is_open:
+            while bool(at.server.server_state.connections) is not is_open:
                 time.sleep(0.01)
         assert len(statuses(all_of(connection))) < MAX_PIPELINED
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
-from services.secured_listeners import Certificates, certificates
+from services.api_in_thread import Running, connect, running
+from services.certificates import Certificates, certificates
 from serving_doubles import Shop
 
-from serving.app import create_app
 from serving.http import connections
-from serving.http.server import Server, Tls
+from serving.http.server import Tls
 
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 BEGINNING = b"\x16\x03\x01\x02\x00\x01\x00"  # of a handshake
@@ -26,26 +24,8 @@ def pems(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return certificates(tmp_path_factory.mktemp("pems"))
 
 
-@contextmanager
-def running(pems: Certificates) -> Iterator[tuple[Server, int]]:
-    bound: list[int] = []
-    up = threading.Event()
-    app = create_app(Shop().services)
-    tls = Tls(pems.broker)
-    server = Server(app, host="127.0.0.1", port=0, tls=tls, on_bound=lambda _host, port: (bound.append(port), up.set()))
-    thread = threading.Thread(target=server.run_until_stopped)
-    thread.start()
-    try:
-        assert up.wait(timeout=30)
-        yield server, bound[0]
-    finally:
-        server.stop()
-        thread.join(timeout=30)
-    assert not thread.is_alive()
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
+def by_tls(pems: Certificates) -> AbstractContextManager[Running]:
+    return running(Shop().services, tls=Tls(pems.broker))
 
 
 def status(port: int, pems: Certificates) -> int:
@@ -67,20 +47,20 @@ def test_clients_that_begin_no_handshake_count_as_connections(
     pems: Certificates, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "max_connections", lambda: 2)
-    with running(pems) as (server, port):
-        silent = [connect(port)]
-        assert status(port, pems) == 200
-        silent.append(connect(port))
-        wait_until(lambda: len(server.server_state.connections) == 2)
-        assert status(port, pems) == 503
-        silent += [connect(port) for _ in range(2)]
-        wait_until(lambda: len(server.server_state.connections) == 4)
-        with connect(port) as another:
+    with by_tls(pems) as at:
+        silent = [connect(at.port)]
+        assert status(at.port, pems) == 200
+        silent.append(connect(at.port))
+        wait_until(lambda: len(at.server.server_state.connections) == 2)
+        assert status(at.port, pems) == 503
+        silent += [connect(at.port) for _ in range(2)]
+        wait_until(lambda: len(at.server.server_state.connections) == 4)
+        with connect(at.port) as another:
             assert another.recv(1) == b""
         for connection in silent:
             connection.close()
-        wait_until(lambda: not server.server_state.connections)
-        assert status(port, pems) == 200
+        wait_until(lambda: not at.server.server_state.connections)
+        assert status(at.port, pems) == 200
 
 
 @pytest.mark.parametrize("sent", [b"", BEGINNING], ids=["nothing", "a part"])
@@ -88,23 +68,23 @@ def test_a_handshake_that_does_not_arrive_ends_its_connection(
     pems: Certificates, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     monkeypatch.setattr(connections, "RECEIVING_S", 0.3)
-    with running(pems) as (server, port):
-        with connect(port) as connection:
+    with by_tls(pems) as at:
+        with connect(at.port) as connection:
             connection.sendall(sent)
             assert connection.recv(1) == b""
-        wait_until(lambda: not server.server_state.connections)
+        wait_until(lambda: not at.server.server_state.connections)
 
 
 def test_what_is_no_handshake_is_refused_and_forgotten(pems: Certificates) -> None:
-    with running(pems) as (server, port):
-        with connect(port) as connection:
+    with by_tls(pems) as at:
+        with connect(at.port) as connection:
             connection.sendall(HEALTH)
             assert not connection.recv(65536).startswith(b"HTTP")
-        wait_until(lambda: not server.server_state.connections)
+        wait_until(lambda: not at.server.server_state.connections)
 
 
 def test_a_server_ends_though_a_client_does_not_begin_its_handshake(pems: Certificates) -> None:
-    with running(pems) as (server, port), connect(port) as connection:
-        wait_until(lambda: len(server.server_state.connections) == 1)
-        server.stop()
+    with by_tls(pems) as at, connect(at.port) as connection:
+        wait_until(lambda: len(at.server.server_state.connections) == 1)
+        at.server.stop()
         assert connection.recv(1) == b""
