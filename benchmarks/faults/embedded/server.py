@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import resource
+import select
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -15,7 +15,7 @@ import httpx
 
 from benchmarks.faults.embedded.clock.sitecustomize import SHIFT_VARIABLE
 from benchmarks.faults.embedded.slow_disk import slowed
-from benchmarks.faults.processes import POLL_S, START_S, TIMEOUT_S, RecoveryTimeout, wait_until
+from benchmarks.faults.processes import START_S, TIMEOUT_S, RecoveryTimeout, wait_until
 from benchmarks.faults.system import local_ports
 from benchmarks.scale.processes import children_of
 from tidewise.processes.children import free_port, running
@@ -129,15 +129,21 @@ def _limit_files(pids: Sequence[int], num_bytes: int) -> None:
 
 
 def kill(pid: int) -> None:
-    """SIGKILL, and wait until the process is gone."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    deadline_s = time.monotonic() + TIMEOUT_S
-    while _command_line(pid):  # empty: a zombie, or none
-        if time.monotonic() > deadline_s:
+    """SIGKILL, and wait until all threads of the process have ended: only then does its parent see that it is dead."""
+    with suppress(ProcessLookupError), _descriptor(pid) as process:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        if not select.select([process], [], [], TIMEOUT_S)[0]:
             msg = f"process {pid} survived SIGKILL for {TIMEOUT_S:.0f} s"
             raise RecoveryTimeout(msg)
-        time.sleep(POLL_S)
+
+
+@contextmanager
+def _descriptor(pid: int) -> Iterator[int]:
+    descriptor = os.pidfd_open(pid)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _command_line(pid: int) -> bytes:
